@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use crate::config::Secret;
+use crate::secret::Secret;
 use crate::session::Session;
 use crate::tool::{BoxFuture, ToolContent};
 use crate::update::Update;
@@ -197,7 +197,7 @@ pub enum ClientError {
 }
 
 /// An MCP server that the client wants a session to use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct McpServer {
     /// What the person calls it.
@@ -214,7 +214,7 @@ impl McpServer {
 }
 
 /// How to reach an [`McpServer`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum McpTransport {
     /// A program that speaks MCP on its standard input and output.
