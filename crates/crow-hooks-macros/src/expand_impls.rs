@@ -1,0 +1,165 @@
+//! Writes what a plugin becomes: its methods as they are, and the glue that attaches them.
+//!
+//! The glue names no path but the contract's own, so a plugin needs no dependency on the engine: types come from
+//! inference. Hooks and arguments are looked up as fields, with the person's own spans: it is rustc that says
+//! "no field `user_imput`; a field with a similar name exists: `user_input`".
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Ident, Type, spanned::Spanned};
+
+use crate::{
+    options::{ImplOptions, duration_tokens},
+    parse_impls::{Method, Plugin},
+};
+
+pub(crate) fn expand(plugin: &Plugin) -> TokenStream {
+    let Plugin { item, contract, .. } = plugin;
+    let (generics, _, bounds) = item.generics.split_for_impl();
+    let (attrs, ty, methods) = (&item.attrs, &item.self_ty, &item.items);
+    let about = about(plugin);
+    let glue = plugin.methods.iter().map(|method| glue(plugin, method));
+    quote! {
+        #(#attrs)*
+        // What a person is asked to write by a contract is not theirs to simplify.
+        #[allow(
+            clippy::unused_self, clippy::unused_async, clippy::unnecessary_wraps, clippy::needless_pass_by_value,
+            clippy::trivially_copy_pass_by_ref, clippy::ptr_arg, clippy::needless_pass_by_ref_mut, clippy::ref_option,
+            clippy::ref_option_ref, clippy::too_many_arguments
+        )]
+        impl #generics #ty #bounds { #(#methods)* }
+
+        #[allow(clippy::all, clippy::pedantic)]
+        impl #generics #contract for #ty #bounds {
+            #about
+            fn __attach(self: ::std::sync::Arc<Self>, __into: &mut dyn ::core::any::Any) {
+                let ::core::option::Option::Some(__into) = <dyn #contract + 'static>::__registrar(__into) else { return };
+                #[allow(unused_mut, unused_variables)]
+                let mut __plugin = __into.plugin(&self);
+                #(#glue)*
+            }
+        }
+    }
+}
+
+/// Name, version and the rest of what a plugin says of itself.
+fn about(plugin: &Plugin) -> TokenStream {
+    let Plugin { item, contract, options, .. } = plugin;
+    let name = options.name.as_ref().map_or_else(|| kebab_case(&item.self_ty), syn::LitStr::value);
+    let version = match &options.version {
+        Some(version) => quote!(::core::option::Option::Some(#version)),
+        None => quote!(::core::option_env!("CARGO_PKG_VERSION")),
+    };
+    let budget = match options.budget.map(duration_tokens) {
+        Some(time) => quote!(::core::option::Option::Some(#time)),
+        None => quote!(::core::option::Option::None),
+    };
+    quote! {
+        fn __about(&self) -> (&'static str, ::core::option::Option<&'static str>, &'static str, u32, ::core::option::Option<::core::time::Duration>) {
+            (#name, #version, ::core::any::type_name::<Self>(), <dyn #contract + 'static>::API, #budget)
+        }
+    }
+}
+
+/// `SystemPrompt` → `system-prompt`
+fn kebab_case(ty: &Type) -> String {
+    let name = match ty {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),
+        _ => String::new(),
+    };
+    let letters: Vec<char> = name.chars().collect();
+    let mut kebab = String::new();
+    for (at, letter) in letters.iter().enumerate() {
+        let after_lower = at > 0 && (letters[at - 1].is_lowercase() || letters[at - 1].is_ascii_digit());
+        let ends_acronym = at > 0 && letters[at - 1].is_uppercase() && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
+        if letter.is_uppercase() && (after_lower || ends_acronym) {
+            kebab.push('-');
+        }
+        kebab.extend(letter.to_lowercase());
+    }
+    kebab
+}
+
+fn glue(plugin: &Plugin, method: &Method) -> TokenStream {
+    let contract = &plugin.contract;
+    let Method { cfgs, name, hook, args, options, .. } = method;
+    let text = name.to_string();
+    let taken = args.iter().filter(|_| !options.wrapper).map(|(name, _)| name.to_string());
+    let chosen = chosen(options);
+    let attach = if options.wrapper { wrapper(method) } else { implementation(method) };
+    quote! {
+        #(#cfgs)*
+        __plugin.hook(<dyn #contract + 'static>::HOOKS.#hook, #text, &[#(#taken),*]) #chosen #attach;
+    }
+}
+
+fn chosen(options: &ImplOptions) -> TokenStream {
+    let mut chosen = TokenStream::new();
+    if options.tryfirst {
+        chosen.extend(quote!(.tryfirst()));
+    }
+    if options.trylast {
+        chosen.extend(quote!(.trylast()));
+    }
+    for name in &options.before {
+        chosen.extend(quote!(.before(#name)));
+    }
+    for name in &options.after {
+        chosen.extend(quote!(.after(#name)));
+    }
+    if let Some(time) = options.budget.map(duration_tokens) {
+        chosen.extend(quote!(.budget(#time)));
+    }
+    chosen
+}
+
+fn implementation(method: &Method) -> TokenStream {
+    let name = &method.name;
+    let locals: Vec<_> = (0..method.args.len()).map(|at| format_ident!("__arg{at}")).collect();
+    let takes: TokenStream = if method.args.is_empty() {
+        quote!(let _ = __args;)
+    } else {
+        let take = |((name, ty), local): (&(Ident, Type), &Ident)| quote_spanned!(ty.span()=> let #local: #ty = __args.#name;);
+        method.args.iter().zip(&locals).map(take).collect()
+    };
+    if method.asynchronous {
+        quote_spanned! {name.span()=>
+            .later(|__this, __args, __to| ::std::boxed::Box::pin(async move {
+                #takes
+                __to.answer(Self::#name(__this, #(#locals),*).await)
+            }))
+        }
+    } else {
+        quote_spanned! {name.span()=>
+            .sync(|__this, __args, __to| {
+                #takes
+                __to.answer(Self::#name(__this, #(#locals),*))
+            })
+        }
+    }
+}
+
+fn wrapper(method: &Method) -> TokenStream {
+    let name = &method.name;
+    let ty = method.args.first().map(|(_, ty)| ty);
+    if method.asynchronous {
+        quote_spanned! {name.span()=>
+            .wrap(|__this, __frame, __to| ::std::boxed::Box::pin(async move {
+                let mut __frame = __frame;
+                let __outcome = {
+                    let (__next, __guard) = __frame.enter();
+                    let __next: #ty = __next;
+                    __guard.run(async move { __to.outcome(Self::#name(__this, __next).await) }).await
+                };
+                __frame.leave(__outcome).await
+            }))
+        }
+    } else {
+        quote_spanned! {name.span()=>
+            .wrap_sync(|__this, __next, __to| {
+                let __next: #ty = __next;
+                __to.outcome(Self::#name(__this, __next))
+            })
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What an impl and a wrapper may return.
+
+use std::{error::Error, pin::Pin};
+
+use crate::Hook;
+
+/// Any error, as plugins give it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a wrapper sees and returns: the result of everything inside it.
+pub type Outcome<H> = Result<<H as Hook>::Collected, BoxError>;
+
+/// The value of one impl: `None` is left out of the results.
+pub type Given<T> = Result<Option<T>, BoxError>;
+
+/// What calling an impl gives: its value at once, or a future of it.
+pub enum Answer<'a, T> {
+    /// The impl is done.
+    Ready(Given<T>),
+    /// The impl is an `async fn`.
+    Later(BoxFuture<'a, Given<T>>),
+}
+
+impl<T> std::fmt::Debug for Answer<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ready(_) => "Ready",
+            Self::Later(_) => "Later",
+        })
+    }
+}
+
+/// The return types an impl may have: `T`, `Option<T>`, `Result<T, E>` and `Result<Option<T>, E>`,
+/// where `T` is the hook's output and `E` any error.
+#[diagnostic::on_unimplemented(
+    message = "this hookimpl returns `{Self}`, but the hook's output is `{T}`",
+    label = "return `{T}`, `Option<{T}>`, `Result<{T}, E>` or `Result<Option<{T}>, E>`",
+    note = "`E` is any error that converts into `Box<dyn Error + Send + Sync>`"
+)]
+pub trait IntoAnswer<T> {
+    /// The value in the engine's form.
+    fn into_answer(self) -> Given<T>;
+}
+
+impl<T> IntoAnswer<T> for T {
+    fn into_answer(self) -> Given<T> {
+        Ok(Some(self))
+    }
+}
+
+impl<T> IntoAnswer<T> for Option<T> {
+    fn into_answer(self) -> Given<T> {
+        Ok(self)
+    }
+}
+
+impl<T, E: Into<BoxError>> IntoAnswer<T> for Result<T, E> {
+    fn into_answer(self) -> Given<T> {
+        self.map(Some).map_err(Into::into)
+    }
+}
+
+impl<T, E: Into<BoxError>> IntoAnswer<T> for Result<Option<T>, E> {
+    fn into_answer(self) -> Given<T> {
+        self.map_err(Into::into)
+    }
+}
+
+/// The return types a wrapper may have: `Outcome<Hook>`, or a `Result` of the call's value with any error.
+#[diagnostic::on_unimplemented(
+    message = "this wrapper returns `{Self}`, but a call of the hook gives `{C}`",
+    label = "return `Outcome<..>` of the hook, that is `Result<{C}, BoxError>`"
+)]
+pub trait IntoOutcome<C> {
+    /// The outcome in the engine's form.
+    fn into_outcome(self) -> Result<C, BoxError>;
+}
+
+impl<C, E: Into<BoxError>> IntoOutcome<C> for Result<C, E> {
+    fn into_outcome(self) -> Result<C, BoxError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Handed to generated code so that it can convert without naming this crate.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct To<H>(pub(crate) std::marker::PhantomData<fn() -> H>);
+
+impl<H: Hook> To<H> {
+    #[doc(hidden)]
+    pub fn answer(self, value: impl IntoAnswer<H::Output>) -> Given<H::Output> {
+        value.into_answer()
+    }
+
+    #[doc(hidden)]
+    pub fn outcome(self, value: impl IntoOutcome<H::Collected>) -> Outcome<H> {
+        value.into_outcome()
+    }
+}

@@ -1,0 +1,489 @@
+//! The manager: which plugins there are, and the snapshot that calls run on.
+
+use std::{
+    any::Any,
+    collections::BTreeSet,
+    fmt, mem,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    Contract, Hook, HookError, ImplInfo, Monitor, PluginInfo, PluginName, RegisterError, Timer, Trail,
+    call::{Call, Called, Env, run_sync},
+    hook::{Accepts, HookSpec, SyncHook},
+    list::AnyList,
+    monitor::Installed,
+    plugin::{PluginId, Registrar, Staged},
+};
+
+/// Connects a host and its plugins: registers, orders, checks, and hands out [snapshots](Self::hooks) to call.
+///
+/// A handle, cheap to clone; every clone is the same manager. All of it may be used from any thread and from
+/// inside a hook: a call under way keeps the plugins it began with.
+///
+/// ```
+/// use crow_hooks::{hookimpls, hookspecs, PluginManager};
+///
+/// #[hookspecs(project = "doc")]
+/// pub trait Greeter {
+///     fn greet(name: &str) -> String;
+/// }
+///
+/// struct Polite;
+/// #[hookimpls]
+/// impl Greeter for Polite {
+///     fn greet(&self, name: &str) -> String { format!("Good day, {name}.") }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let plugins = PluginManager::<dyn Greeter>::new();
+/// plugins.register(Polite)?;
+/// assert_eq!(plugins.hooks().greet("Ada")?, ["Good day, Ada."]);
+/// # Ok(()) }
+/// ```
+pub struct PluginManager<C: Contract + ?Sized> {
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C: Contract + ?Sized> {
+    current: RwLock<Arc<Snapshot<C>>>,
+    ids: AtomicU64,
+}
+
+/// The plugins of one moment. Calls made on it see these and no others.
+///
+/// A contract's relay (`GreeterRelay` for `Greeter`) dereferences to it and adds one method per hook.
+pub struct Snapshot<C: Contract + ?Sized> {
+    pub(crate) tables: C::Tables,
+    pub(crate) env: Env,
+    pub(crate) plugins: Vec<Arc<Registered>>,
+    blocked: BTreeSet<PluginName>,
+    next_seq: u64,
+}
+
+/// A plugin that is registered.
+pub(crate) struct Registered {
+    pub(crate) info: PluginInfo,
+    pub(crate) id: PluginId,
+    instance: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// A plugin as data: see [`PluginManager::list`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// What the plugin says of itself, with the name it is registered under.
+    pub info: PluginInfo,
+    /// The hooks it implements, in the contract's order.
+    pub hooks: Vec<&'static str>,
+}
+
+/// Text that a contract shows to whoever still implements something that is on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deprecation {
+    /// Whose impl it is.
+    pub plugin: PluginName,
+    /// The hook.
+    pub hook: &'static str,
+    /// The argument, if it is not the hook as a whole.
+    pub argument: Option<&'static str>,
+    /// The contract's text.
+    pub text: &'static str,
+}
+
+/// An installed monitor, for [`PluginManager::remove_monitor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MonitorId(u64);
+
+impl<C: Contract + ?Sized> Clone for PluginManager<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C: Contract + ?Sized> Default for PluginManager<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Contract + ?Sized> fmt::Debug for PluginManager<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginManager").field("project", &C::PROJECT).field("plugins", &self.names()).finish()
+    }
+}
+
+impl<C: Contract + ?Sized> Clone for Snapshot<C> {
+    fn clone(&self) -> Self {
+        Self {
+            tables: self.tables.clone(),
+            env: self.env.clone(),
+            plugins: self.plugins.clone(),
+            blocked: self.blocked.clone(),
+            next_seq: self.next_seq,
+        }
+    }
+}
+
+impl<C: Contract + ?Sized> fmt::Debug for Snapshot<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.plugins.iter().map(|plugin| &plugin.info.name).collect();
+        f.debug_struct("Snapshot").field("project", &C::PROJECT).field("plugins", &names).finish()
+    }
+}
+
+impl<C: Contract + ?Sized> PluginManager<C> {
+    /// A manager without plugins.
+    pub fn new() -> Self {
+        let empty = Snapshot {
+            tables: C::Tables::default(),
+            env: Env::default(),
+            plugins: Vec::new(),
+            blocked: BTreeSet::new(),
+            next_seq: 0,
+        };
+        Self { shared: Arc::new(Shared { current: RwLock::new(Arc::new(empty)), ids: AtomicU64::new(0) }) }
+    }
+
+    /// The hooks, to be called, with the plugins of this moment. Cheap; hold one for as long as the set of
+    /// plugins should not change, for instance for a request.
+    pub fn hooks(&self) -> C::Relay {
+        C::Relay::from(self.snapshot())
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot<C>> {
+        Arc::clone(&self.shared.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes a copy and puts it in place. The old snapshot, and with it perhaps a plugin, is dropped
+    /// after the lock is free.
+    fn edit<T>(&self, change: impl FnOnce(&mut Snapshot<C>) -> T) -> T {
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&current);
+        let made = change(&mut next);
+        let old = mem::replace(&mut *current, Arc::new(next));
+        drop(current);
+        drop(old);
+        made
+    }
+
+    /// Registers a plugin under the name it gives itself. `Ok(None)`: the name is blocked, nothing happened.
+    ///
+    /// `plugin` is a value whose type has a `#[hookimpls]` block for this contract, or an `Arc` of one, also of
+    /// the contract's trait object.
+    ///
+    /// # Errors
+    /// The name is taken, the plugin was made for another version, or its order is impossible. Then nothing of
+    /// it is registered.
+    pub fn register<P: Send + Sync + 'static>(&self, plugin: P) -> Result<Option<PluginName>, RegisterError>
+    where
+        C: Accepts<P>,
+    {
+        let info = C::info(&plugin);
+        self.add(info, plugin)
+    }
+
+    /// Registers a plugin under another name. Otherwise like [`register`](Self::register).
+    ///
+    /// # Errors
+    /// As for `register`.
+    pub fn register_as<P: Send + Sync + 'static>(
+        &self,
+        name: impl Into<PluginName>,
+        plugin: P,
+    ) -> Result<Option<PluginName>, RegisterError>
+    where
+        C: Accepts<P>,
+    {
+        let info = PluginInfo { name: name.into(), ..C::info(&plugin) };
+        self.add(info, plugin)
+    }
+
+    fn add<P: Send + Sync + 'static>(&self, info: PluginInfo, plugin: P) -> Result<Option<PluginName>, RegisterError>
+    where
+        C: Accepts<P>,
+    {
+        let mut registrar = self.registrar(&info);
+        C::attach(Arc::new(plugin), &mut registrar);
+        self.commit(info, registrar)
+    }
+
+    pub(crate) fn registrar(&self, info: &PluginInfo) -> Registrar<C> {
+        let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
+        Registrar::new(info.name.clone(), id, info.budget)
+    }
+
+    /// Makes everything that was staged visible at once, or nothing.
+    pub(crate) fn commit(
+        &self,
+        info: PluginInfo,
+        registrar: Registrar<C>,
+    ) -> Result<Option<PluginName>, RegisterError> {
+        let Registrar { name, id, instance, staged, .. } = registrar;
+        // Whatever happens, the plugin is dropped after the lock is free.
+        let kept = instance.clone();
+        let deprecations = deprecations(&staged);
+        let added = {
+            let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+            let mut next = Snapshot::clone(&current);
+            next.add(Registered { info, id, instance }, staged).map(|added| {
+                added.then(|| mem::replace(&mut *current, Arc::new(next)))
+            })
+        };
+        let old = added?;
+        drop(kept);
+        if old.is_none() {
+            return Ok(None);
+        }
+        let sink = self.snapshot().env.on_deprecation.clone();
+        if let Some(sink) = sink {
+            deprecations.iter().for_each(|deprecation| sink(deprecation));
+        }
+        Ok(Some(name))
+    }
+
+    /// Takes the plugin of this name out. `false` if there is none. Calls under way still end with it.
+    pub fn unregister(&self, name: &str) -> bool {
+        self.edit(|next| next.remove(name))
+    }
+
+    /// Takes the plugin of this name out and keeps the name from being registered.
+    pub fn block(&self, name: impl Into<PluginName>) {
+        let name = name.into();
+        self.edit(|next| {
+            next.remove(&name);
+            next.blocked.insert(name);
+        });
+    }
+
+    /// Allows the name again. `false` if it was not blocked.
+    pub fn unblock(&self, name: &str) -> bool {
+        self.edit(|next| next.blocked.remove(name))
+    }
+
+    /// Tells whether the name is blocked.
+    pub fn is_blocked(&self, name: &str) -> bool {
+        self.snapshot().blocked.contains(name)
+    }
+
+    /// The blocked names.
+    pub fn blocked(&self) -> Vec<PluginName> {
+        self.snapshot().blocked.iter().cloned().collect()
+    }
+
+    /// Tells whether a plugin of this name is registered.
+    pub fn has_plugin(&self, name: &str) -> bool {
+        self.snapshot().find(name).is_some()
+    }
+
+    /// The plugin of this name, if it is a `T`.
+    pub fn get_plugin<T: Send + Sync + 'static>(&self, name: &str) -> Option<Arc<T>> {
+        let instance = self.snapshot().find(name)?.instance.clone()?;
+        instance.downcast::<T>().ok()
+    }
+
+    /// The first registered plugin that is a `T`, and its name.
+    pub fn find_plugin<T: Send + Sync + 'static>(&self) -> Option<(PluginName, Arc<T>)> {
+        self.snapshot().plugins.iter().find_map(|plugin| {
+            let instance = plugin.instance.clone()?.downcast::<T>().ok()?;
+            Some((plugin.info.name.clone(), instance))
+        })
+    }
+
+    /// The name under which this very plugin is registered.
+    pub fn name<T: Send + Sync + 'static>(&self, plugin: &Arc<T>) -> Option<PluginName> {
+        let same = |registered: &&Arc<Registered>| {
+            registered.instance.as_ref().is_some_and(|instance| std::ptr::addr_eq(Arc::as_ptr(instance), Arc::as_ptr(plugin)))
+        };
+        self.snapshot().plugins.iter().find(same).map(|registered| registered.info.name.clone())
+    }
+
+    /// The names of the plugins in the order in which they were registered.
+    pub fn names(&self) -> Vec<PluginName> {
+        self.snapshot().plugins.iter().map(|plugin| plugin.info.name.clone()).collect()
+    }
+
+    /// The plugins in the order in which they were registered, with the hooks each implements.
+    pub fn list(&self) -> Vec<Listed> {
+        let snapshot = self.snapshot();
+        let mut listed: Vec<Listed> = Vec::new();
+        for plugin in &snapshot.plugins {
+            let mut hooks = Vec::new();
+            snapshot.each_list(&mut |list| {
+                if list.infos().iter().any(|info| info.id == plugin.id) {
+                    hooks.push(list.spec().name);
+                }
+            });
+            listed.push(Listed { info: plugin.info.clone(), hooks });
+        }
+        listed
+    }
+
+    /// Tells `sink` of errors that end no call: failures in `isolate` hooks, slow plain functions, panics while
+    /// something is dropped. Without a sink they are lost.
+    pub fn on_error(&self, sink: impl Fn(&HookError) + Send + Sync + 'static) {
+        self.edit(|next| next.env.on_error = Some(Arc::new(sink)));
+    }
+
+    /// Tells `sink` when a plugin registers an impl that its contract wants to be rid of.
+    pub fn on_deprecation(&self, sink: impl Fn(&Deprecation) + Send + Sync + 'static) {
+        self.edit(|next| next.env.on_deprecation = Some(Arc::new(sink)));
+    }
+
+    /// Gives impls the time that contract and plugins allow them, by the clock of `timer`; `default` holds where
+    /// neither says.
+    pub fn limit_time(&self, timer: impl Timer + 'static, default: Option<Duration>) {
+        self.edit(|next| {
+            next.env.timer = Some(Arc::new(timer));
+            next.env.default_budget = default;
+        });
+    }
+
+    /// Watches every call from now on. Monitors nest: the first one added sees the start first and the end last.
+    pub fn add_monitor(&self, monitor: Arc<dyn Monitor>) -> MonitorId {
+        let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
+        self.edit(|next| next.env.monitors.push(Installed { id, watch: monitor }));
+        MonitorId(id)
+    }
+
+    /// Takes a monitor out, whichever order they came in. `false` if it was gone.
+    pub fn remove_monitor(&self, id: MonitorId) -> bool {
+        self.edit(|next| {
+            let before = next.env.monitors.len();
+            next.env.monitors.retain(|monitor| monitor.id != id.0);
+            next.env.monitors.len() < before
+        })
+    }
+}
+
+fn deprecations<C: Contract + ?Sized>(staged: &[Staged<C>]) -> Vec<Deprecation> {
+    let mut found = Vec::new();
+    for Staged { info, spec, .. } in staged {
+        let deprecation = |argument, text| Deprecation { plugin: info.plugin.clone(), hook: spec.name, argument, text };
+        found.extend(spec.warn_on_impl.map(|text| deprecation(None, text)));
+        for arg in spec.args.iter().filter(|arg| info.args.contains(&arg.name)) {
+            found.extend(arg.warn_on_impl.map(|text| deprecation(Some(arg.name), text)));
+        }
+    }
+    found
+}
+
+impl<C: Contract + ?Sized> Snapshot<C> {
+    /// `false`: the name is blocked.
+    fn add(&mut self, plugin: Registered, staged: Vec<Staged<C>>) -> Result<bool, RegisterError> {
+        let info = &plugin.info;
+        if self.blocked.contains(&info.name) {
+            return Ok(false);
+        }
+        if info.api != C::API {
+            return Err(RegisterError::Api {
+                name: info.name.clone(),
+                project: C::PROJECT,
+                plugin: info.api,
+                host: C::API,
+            });
+        }
+        if let Some(same) = self.plugins.iter().find(|other| other.is(&plugin)) {
+            return Err(RegisterError::AlreadyRegistered {
+                name: info.name.clone(),
+                registered_as: same.info.name.clone(),
+            });
+        }
+        if let Some(holder) = self.find(&info.name) {
+            return Err(RegisterError::NameTaken {
+                name: info.name.clone(),
+                holder: holder.info.describe(),
+                newcomer: info.describe(),
+            });
+        }
+        for Staged { mut info, put, .. } in staged {
+            info.seq = self.next_seq;
+            self.next_seq += 1;
+            put(info, &mut self.tables)?;
+        }
+        self.plugins.push(Arc::new(plugin));
+        Ok(true)
+    }
+
+    fn remove(&mut self, name: &str) -> bool {
+        let Some(at) = self.plugins.iter().position(|plugin| *plugin.info.name == *name) else { return false };
+        let id = self.plugins.remove(at).id;
+        self.remove_impls(&|other| other == id);
+        true
+    }
+
+    pub(crate) fn remove_impls(&mut self, gone: &dyn Fn(PluginId) -> bool) {
+        C::each_list_mut(&mut self.tables, &mut |list| list.remove(gone));
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Registered>> {
+        self.plugins.iter().find(|plugin| *plugin.info.name == *name)
+    }
+
+    pub(crate) fn each_list<'t>(&'t self, each: &mut dyn FnMut(&'t dyn AnyList)) {
+        C::each_list(&self.tables, each);
+    }
+
+    /// Tells whether anybody implements or wraps the hook: `hooks.has_impls(AfterTurn)`.
+    #[inline]
+    pub fn has_impls<H: Hook<Contract = C>>(&self, _: H) -> bool {
+        let list = H::list(&self.tables);
+        !list.impls.is_empty() || !list.wrappers.is_empty()
+    }
+
+    /// Every hook with its impls in call order, wrappers first.
+    pub fn order(&self) -> Vec<(&'static HookSpec, Vec<Arc<ImplInfo>>)> {
+        let mut order = Vec::new();
+        self.each_list(&mut |list| order.push((list.spec(), list.infos())));
+        order
+    }
+
+    /// The impls of one hook in call order, wrappers first; nothing if there is no such hook.
+    pub fn order_of(&self, hook: &str) -> Vec<Arc<ImplInfo>> {
+        let mut order = Vec::new();
+        self.each_list(&mut |list| {
+            if list.spec().name == hook {
+                order = list.infos();
+            }
+        });
+        order
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn call<'a, H: Hook<Contract = C>>(&'a self, args: H::Args<'a>) -> Call<'a, H> {
+        Call::new(H::list(&self.tables), &self.env, args)
+    }
+
+    #[doc(hidden)]
+    #[inline]
+    pub fn call_sync<'a, H: SyncHook<Contract = C>>(&'a self, args: H::Args<'a>) -> Called<H> {
+        let list = H::list(&self.tables);
+        if list.impls.is_empty() && list.wrappers.is_empty() && self.env.monitors.is_empty() {
+            return Ok(H::Collected::default());
+        }
+        run_sync(list, &self.env, None, args)
+    }
+
+    /// Calls a sync hook and records in `trail` which impls ran. For an async hook see [`Call::trail`].
+    ///
+    /// # Errors
+    /// What an impl or wrapper failed with.
+    pub fn trail_sync<'a, H: SyncHook<Contract = C>>(&'a self, _: H, args: H::Args<'a>, trail: &'a Trail) -> Called<H> {
+        run_sync(H::list(&self.tables), &self.env, Some(trail), args)
+    }
+}
+
+impl Registered {
+    fn is(&self, other: &Self) -> bool {
+        match (&self.instance, &other.instance) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}

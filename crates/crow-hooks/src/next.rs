@@ -1,0 +1,337 @@
+//! What a wrapper gets: the arguments, and the way on.
+
+use std::{
+    pin::Pin,
+    sync::atomic::{AtomicU8, Ordering},
+    task::{Context, Poll},
+};
+
+use crate::{
+    BoxError, BoxFuture, ErrorKind, Hook, HookError, ImplOutcome, Outcome,
+    call::{Called, Chain, Cx, Wrappers, call_sync, failed},
+    guard::{Clock, caught, guarded},
+    list::{Entry, Wrap},
+    monitor::Watch,
+};
+
+const IDLE: u8 = 0;
+pub(crate) const RUNNING: u8 = 1;
+const RAN: u8 = 2;
+const ANSWERED: u8 = 3;
+
+/// What a wrapper function gives the engine.
+#[doc(hidden)]
+pub enum Wrapped<'a, H: Hook> {
+    Ready(Called<H>),
+    Later(BoxFuture<'a, Called<H>>),
+}
+
+impl<H: Hook> std::fmt::Debug for Wrapped<'_, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wrapped")
+    }
+}
+
+/// One wrapper's place in a call: owns the arguments while the wrapper runs.
+#[doc(hidden)]
+pub struct Frame<'a, H: Hook> {
+    cx: Cx<'a, H>,
+    entry: &'a Entry<dyn Wrap<H>>,
+    inner: Wrappers<'a, H>,
+    args: H::Args<'a>,
+    state: AtomicU8,
+    kept: Option<H::Collected>,
+    watch: Option<Watch<'a>>,
+}
+
+impl<H: Hook> std::fmt::Debug for Frame<'_, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frame").field("hook", &H::SPEC.name).finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a call when a wrapper is through.
+enum Verdict<H: Hook> {
+    Done(Called<H>),
+    /// The wrapper of an `isolate` hook failed before going on: the others run all the same.
+    RunInner,
+}
+
+impl<'a, H: Hook> Frame<'a, H> {
+    pub(crate) fn new(cx: Cx<'a, H>, entry: &'a Entry<dyn Wrap<H>>, inner: Wrappers<'a, H>, args: H::Args<'a>) -> Self {
+        let watch = Watch::start(cx.env, cx.trail, &entry.info);
+        Self { cx, entry, inner, args, state: AtomicU8::new(IDLE), kept: None, watch }
+    }
+
+    fn link(&mut self) -> (H::Args<'_>, Link<'_, H>) {
+        let link =
+            Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
+        (H::reborrow(&mut self.args), link)
+    }
+
+    /// What the wrapper gets, and what watches over it.
+    pub fn enter(&mut self) -> (Next<'_, H>, Guard<'_>) {
+        let guard = Guard { clock: Clock::new(&self.entry.info, H::SPEC, self.cx.env), state: &self.state };
+        let link =
+            Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
+        (Next { args: H::reborrow(&mut self.args), link }, guard)
+    }
+
+    /// Ends an async wrapper.
+    pub async fn leave(mut self, outcome: Result<Outcome<H>, HookError>) -> Called<H> {
+        match self.judge(outcome) {
+            Verdict::Done(result) => result,
+            Verdict::RunInner => {
+                Chain::new(self.cx, self.inner, H::reborrow(&mut self.args)).await
+            }
+        }
+    }
+
+    /// Runs a plain wrapper from beginning to end.
+    pub(crate) fn around(mut self, wrapper: impl for<'s> FnOnce(SyncNext<'s, H>) -> Outcome<H>) -> Called<H> {
+        let info = &self.entry.info;
+        let outcome = {
+            let (args, link) = self.link();
+            caught(info, || wrapper(SyncNext { args, link }))
+        };
+        match self.judge(outcome) {
+            Verdict::Done(result) => result,
+            Verdict::RunInner => call_sync(self.cx, self.inner, self.args),
+        }
+    }
+
+    fn judge(&mut self, outcome: Result<Outcome<H>, HookError>) -> Verdict<H> {
+        let idle = *self.state.get_mut() == IDLE;
+        let result = match outcome {
+            Ok(Ok(_)) if idle => Err(self.error(ErrorKind::WrapperSilent)),
+            Ok(outcome) => outcome.map_err(|source| passed_on(&self.entry.info, source)),
+            Err(error) => Err(error),
+        };
+        if let Some(watch) = self.watch.take() {
+            watch.finish(result.as_ref().map_or_else(ImplOutcome::Failed, |_| ImplOutcome::Value));
+        }
+        match result {
+            Err(error) if H::SPEC.isolate => {
+                self.cx.env.report(&error);
+                if idle { Verdict::RunInner } else { Verdict::Done(Ok(self.kept.take().unwrap_or_default())) }
+            }
+            result => Verdict::Done(result),
+        }
+    }
+
+    fn error(&self, kind: ErrorKind) -> HookError {
+        HookError::of(self.entry.info.plugin.clone(), H::SPEC.name, kind, None)
+    }
+}
+
+/// A wrapper's error: its own, or the one it got from inside, which keeps the name of whoever failed.
+#[cold]
+fn passed_on(info: &crate::ImplInfo, source: BoxError) -> HookError {
+    match source.downcast::<HookError>() {
+        Ok(error) if error.hook() == info.hook => *error,
+        Ok(error) => failed(info, error),
+        Err(source) => failed(info, source),
+    }
+}
+
+/// Watches over an async wrapper.
+#[doc(hidden)]
+pub struct Guard<'a> {
+    clock: Clock<'a>,
+    state: &'a AtomicU8,
+}
+
+impl std::fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Guard<'_> {
+    pub async fn run<F: Future>(self, wrapper: F) -> Result<F::Output, HookError> {
+        guarded(wrapper, self.clock, self.state).await
+    }
+}
+
+/// The way from a wrapper to what it wraps.
+struct Link<'a, H: Hook> {
+    cx: Cx<'a, H>,
+    entry: &'a Entry<dyn Wrap<H>>,
+    inner: Wrappers<'a, H>,
+    state: &'a AtomicU8,
+    kept: &'a mut Option<H::Collected>,
+}
+
+impl<H: Hook> Link<'_, H> {
+    /// An error if the wrapper has gone on before.
+    fn go(&self) -> Result<(), BoxError> {
+        match self.state.compare_exchange(IDLE, RUNNING, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Box::new(HookError::of(
+                self.entry.info.plugin.clone(),
+                H::SPEC.name,
+                ErrorKind::WrapperRanTwice,
+                None,
+            ))),
+        }
+    }
+
+    fn answer(&self) {
+        self.state.store(ANSWERED, Ordering::Relaxed);
+    }
+}
+
+/// Remembers the inner result where the contract asks for it.
+fn finish<H: Hook>(state: &AtomicU8, kept: &mut Option<H::Collected>, result: Called<H>) -> Outcome<H> {
+    state.store(RAN, Ordering::Relaxed);
+    if let Ok(collected) = &result {
+        *kept = H::keep(collected);
+    }
+    result.map_err(Into::into)
+}
+
+/// What an async wrapper gets: the call's arguments, and the way on.
+///
+/// ```
+/// use crow_hooks::{hookspecs, hookimpls, Next, Outcome, PluginManager};
+///
+/// #[hookspecs(project = "doc")]
+/// pub trait Greeter {
+///     async fn greet(name: &str) -> String;
+/// }
+///
+/// struct Loud;
+/// #[hookimpls]
+/// impl Greeter for Loud {
+///     #[hookimpl(wrapper)]
+///     async fn greet(&self, mut next: Next<'_, Greet>) -> Outcome<Greet> {
+///         let greetings = next.run().await?;
+///         Ok(greetings.into_iter().map(|text| text.to_uppercase()).collect())
+///     }
+/// }
+/// ```
+pub struct Next<'a, H: Hook> {
+    /// The arguments of the call. After `run` they show what the impls made of them.
+    pub args: H::Args<'a>,
+    link: Link<'a, H>,
+}
+
+impl<H: Hook> std::fmt::Debug for Next<'_, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Next").field("hook", &H::SPEC.name).finish_non_exhaustive()
+    }
+}
+
+impl<H: Hook> Next<'_, H> {
+    /// Runs everything inside, with the arguments as they are in [`args`](Self::args).
+    ///
+    /// # Errors
+    /// What an impl or an inner wrapper failed with; or that this was called before.
+    pub fn run(&mut self) -> Run<'_, H> {
+        self.with(|args| args)
+    }
+
+    /// Runs everything inside with other arguments.
+    ///
+    /// `change` gets the arguments for the length of the inner call and returns those to use, for instance
+    /// `next.with(|args| GreetArgs { name: "you", ..args }).await`.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn with<'s>(&'s mut self, change: impl FnOnce(H::Args<'s>) -> H::Args<'s>) -> Run<'s, H> {
+        let begun = self.link.go();
+        let args = change(H::reborrow(&mut self.args));
+        let way = begun.map(|()| Chain::new(self.link.cx, self.link.inner, args));
+        Run { way: Some(way), state: self.link.state, kept: self.link.kept }
+    }
+
+    /// Answers in place of everything inside, which does not run.
+    ///
+    /// # Errors
+    /// None; the result is that of the wrapper, ready to be returned.
+    pub fn answer(&mut self, value: H::Collected) -> Outcome<H> {
+        self.link.answer();
+        Ok(value)
+    }
+}
+
+/// The call of everything inside a wrapper: await it.
+#[must_use = "what the wrapper wraps does not run until this is awaited"]
+pub struct Run<'s, H: Hook> {
+    way: Option<Result<Chain<'s, H>, BoxError>>,
+    state: &'s AtomicU8,
+    kept: &'s mut Option<H::Collected>,
+}
+
+impl<H: Hook> Unpin for Run<'_, H> {}
+
+impl<H: Hook> std::fmt::Debug for Run<'_, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("hook", &H::SPEC.name).finish_non_exhaustive()
+    }
+}
+
+impl<H: Hook> Future for Run<'_, H> {
+    type Output = Outcome<H>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let result = match &mut this.way {
+            Some(Ok(chain)) => match Pin::new(chain).poll(task) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(result) => result,
+            },
+            Some(Err(_)) | None => {
+                return match this.way.take() {
+                    Some(Err(twice)) => Poll::Ready(Err(twice)),
+                    _ => panic!("what a wrapper runs was polled after it had given its result"),
+                };
+            }
+        };
+        this.way = None;
+        Poll::Ready(finish::<H>(this.state, this.kept, result))
+    }
+}
+
+impl<H: Hook> Drop for Run<'_, H> {
+    fn drop(&mut self) {
+        // Dropped half-way: the wrapper's own time goes on.
+        if matches!(self.way, Some(Ok(_))) {
+            self.state.store(RAN, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a wrapper of a sync hook gets: like [`Next`], but nothing is awaited.
+pub struct SyncNext<'a, H: Hook> {
+    /// The arguments of the call. After `run` they show what the impls made of them.
+    pub args: H::Args<'a>,
+    link: Link<'a, H>,
+}
+
+impl<H: Hook> std::fmt::Debug for SyncNext<'_, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SyncNext").field("hook", &H::SPEC.name).finish_non_exhaustive()
+    }
+}
+
+impl<H: Hook> SyncNext<'_, H> {
+    /// Runs everything inside. See [`Next::run`].
+    pub fn run(&mut self) -> Outcome<H> {
+        self.with(|args| args)
+    }
+
+    /// Runs everything inside with other arguments. See [`Next::with`].
+    pub fn with<'s>(&'s mut self, change: impl FnOnce(H::Args<'s>) -> H::Args<'s>) -> Outcome<H> {
+        self.link.go()?;
+        let args = change(H::reborrow(&mut self.args));
+        let result = call_sync(self.link.cx, self.link.inner, args);
+        finish::<H>(self.link.state, self.link.kept, result)
+    }
+
+    /// Answers in place of everything inside. See [`Next::answer`].
+    pub fn answer(&mut self, value: H::Collected) -> Outcome<H> {
+        self.link.answer();
+        Ok(value)
+    }
+}

@@ -1,0 +1,289 @@
+//! Plugins: their names, and how their impls reach a hook.
+
+use std::{
+    any::Any,
+    borrow::Cow,
+    marker::PhantomData,
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    AsyncHook, BoxFuture, Budget, Contract, Hook, RegisterError, SyncHook,
+    answer::{Given, To},
+    list::{Bound, Deferred, Entry, Implement, Plain, Wrap, Wrapping},
+    call::Called,
+    next::{Frame, SyncNext, Wrapped},
+};
+
+/// The name of a plugin, cheap to clone.
+pub type PluginName = Arc<str>;
+
+/// Distinguishes registrations: a plugin that goes and comes back has another.
+#[doc(hidden)]
+pub type PluginId = u64;
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginInfo {
+    /// The name, unique within a manager.
+    pub name: PluginName,
+    /// The version of its crate or package, if it has one.
+    pub version: Option<Cow<'static, str>>,
+    /// The major version of the contract it was made for.
+    pub api: u32,
+    /// The type it is, or where it comes from: for messages.
+    pub origin: Cow<'static, str>,
+    /// The time each of its impls may take, if it is not to be the hook's or the manager's.
+    pub budget: Option<Budget>,
+}
+
+impl PluginInfo {
+    /// A plugin named `name`, made for version `api` of a contract.
+    pub fn new(name: impl Into<PluginName>, api: u32) -> Self {
+        Self { name: name.into(), version: None, api, origin: Cow::Borrowed("a plugin"), budget: None }
+    }
+
+    /// From what `#[hookimpls]` writes: name, version, type, contract version, budget.
+    #[doc(hidden)]
+    pub fn about(about: (&'static str, Option<&'static str>, &'static str, u32, Option<Duration>)) -> Self {
+        let (name, version, origin, api, budget) = about;
+        Self {
+            name: name.into(),
+            version: version.map(Cow::Borrowed),
+            api,
+            origin: Cow::Borrowed(origin),
+            budget: budget.map(Budget::Limited),
+        }
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.origin),
+            None => self.origin.to_string(),
+        }
+    }
+}
+
+/// Where an impl stands among its hook's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Tier {
+    /// `tryfirst`
+    First,
+    /// neither
+    #[default]
+    Plain,
+    /// `trylast`
+    Last,
+}
+
+/// One impl as data: whose it is and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImplInfo {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// The hook.
+    pub hook: &'static str,
+    /// The method of the plugin: the hook's name unless `specname` is used.
+    pub method: Cow<'static, str>,
+    /// `tryfirst`, plain or `trylast`.
+    pub tier: Tier,
+    /// Whether it wraps the others.
+    pub wrapper: bool,
+    /// The plugins it asked to run before.
+    pub before: Vec<Box<str>>,
+    /// The plugins it asked to run after.
+    pub after: Vec<Box<str>>,
+    /// The time it may take, if its plugin says.
+    pub budget: Option<Budget>,
+    /// The arguments it takes.
+    pub args: &'static [&'static str],
+    pub(crate) id: PluginId,
+    pub(crate) seq: u64,
+}
+
+/// Tells the compiler what the closure is, whose lifetimes it cannot guess.
+fn wrapping<P, H: Hook, F>(call: F) -> F
+where
+    F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>) -> Wrapped<'a, H>,
+{
+    call
+}
+
+/// Collects the impls of one plugin before any of them is visible.
+#[doc(hidden)]
+pub struct Registrar<C: Contract + ?Sized> {
+    pub(crate) name: PluginName,
+    pub(crate) id: PluginId,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) instance: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) staged: Vec<Staged<C>>,
+}
+
+/// One impl on its way into the tables.
+pub(crate) struct Staged<C: Contract + ?Sized> {
+    pub(crate) info: ImplInfo,
+    pub(crate) spec: &'static crate::HookSpec,
+    pub(crate) put: Box<dyn FnOnce(ImplInfo, &mut C::Tables) -> Result<(), RegisterError> + Send>,
+}
+
+impl<C: Contract + ?Sized> std::fmt::Debug for Registrar<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registrar").field("plugin", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<C: Contract + ?Sized> Registrar<C> {
+    pub(crate) fn new(name: PluginName, id: PluginId, budget: Option<Budget>) -> Self {
+        Self { name, id, budget, instance: None, staged: Vec::new() }
+    }
+
+    /// The impls that follow are methods of `plugin`.
+    pub fn plugin<P: Send + Sync + 'static>(&mut self, plugin: &Arc<P>) -> Attach<'_, C, P> {
+        self.instance = Some(Arc::clone(plugin) as Arc<dyn Any + Send + Sync>);
+        Attach { registrar: self, plugin: Arc::clone(plugin) }
+    }
+}
+
+/// A plugin whose hooks are being attached.
+#[doc(hidden)]
+pub struct Attach<'r, C: Contract + ?Sized, P> {
+    registrar: &'r mut Registrar<C>,
+    plugin: Arc<P>,
+}
+
+impl<C: Contract + ?Sized, P> std::fmt::Debug for Attach<'_, C, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attach").finish_non_exhaustive()
+    }
+}
+
+impl<C: Contract + ?Sized, P: Send + Sync + 'static> Attach<'_, C, P> {
+    /// The impl that follows is one of `hook`.
+    pub fn hook<H: Hook<Contract = C>>(
+        &mut self,
+        _: H,
+        method: &'static str,
+        args: &'static [&'static str],
+    ) -> Slot<'_, C, P, H> {
+        let info = ImplInfo {
+            plugin: self.registrar.name.clone(),
+            hook: H::SPEC.name,
+            method: Cow::Borrowed(method),
+            tier: Tier::Plain,
+            wrapper: false,
+            before: Vec::new(),
+            after: Vec::new(),
+            budget: self.registrar.budget,
+            args,
+            id: self.registrar.id,
+            seq: 0,
+        };
+        Slot { registrar: self.registrar, plugin: Arc::clone(&self.plugin), info, hook: PhantomData }
+    }
+}
+
+/// One impl that is being attached: options first, then the function.
+#[doc(hidden)]
+pub struct Slot<'r, C: Contract + ?Sized, P, H> {
+    registrar: &'r mut Registrar<C>,
+    plugin: Arc<P>,
+    info: ImplInfo,
+    hook: PhantomData<fn() -> H>,
+}
+
+impl<C: Contract + ?Sized, P, H> std::fmt::Debug for Slot<'_, C, P, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot<'_, C, P, H> {
+    pub fn tryfirst(mut self) -> Self {
+        self.info.tier = Tier::First;
+        self
+    }
+
+    pub fn trylast(mut self) -> Self {
+        self.info.tier = Tier::Last;
+        self
+    }
+
+    pub fn before(mut self, plugin: &str) -> Self {
+        self.info.before.push(plugin.into());
+        self
+    }
+
+    pub fn after(mut self, plugin: &str) -> Self {
+        self.info.after.push(plugin.into());
+        self
+    }
+
+    pub fn budget(mut self, budget: Duration) -> Self {
+        self.info.budget = Some(Budget::Limited(budget));
+        self
+    }
+
+    /// A plain function.
+    pub fn sync<F>(self, call: F)
+    where
+        F: for<'a> Fn(&'a P, H::Args<'a>, To<H>) -> Given<H::Output> + Send + Sync + 'static,
+    {
+        let run = Arc::new(Plain(Bound { plugin: Arc::clone(&self.plugin), call }));
+        self.add_impl(run, false);
+    }
+
+    /// An `async fn`.
+    pub fn later<F>(self, call: F)
+    where
+        H: AsyncHook,
+        F: for<'a> Fn(&'a P, H::Args<'a>, To<H>) -> BoxFuture<'a, Given<H::Output>> + Send + Sync + 'static,
+    {
+        let run = Arc::new(Deferred(Bound { plugin: Arc::clone(&self.plugin), call }));
+        self.add_impl(run, true);
+    }
+
+    /// An `async fn` around an async hook.
+    pub fn wrap<F>(self, call: F)
+    where
+        H: AsyncHook,
+        F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>) -> BoxFuture<'a, Called<H>> + Send + Sync + 'static,
+    {
+        let call = wrapping(move |plugin, frame, to| Wrapped::Later(call(plugin, frame, to)));
+        let run = Arc::new(Wrapping(Bound { plugin: Arc::clone(&self.plugin), call }));
+        self.add_wrapper(run);
+    }
+
+    /// A plain function around a sync hook.
+    pub fn wrap_sync<F>(self, call: F)
+    where
+        H: SyncHook,
+        F: for<'p, 'a> Fn(&'p P, SyncNext<'a, H>, To<H>) -> crate::Outcome<H> + Send + Sync + 'static,
+    {
+        let call = wrapping(move |plugin, frame, to| Wrapped::Ready(frame.around(|next| call(plugin, next, to))));
+        let run = Arc::new(Wrapping(Bound { plugin: Arc::clone(&self.plugin), call }));
+        self.add_wrapper(run);
+    }
+
+    fn add_impl(self, run: Arc<dyn Implement<H>>, deferred: bool) {
+        self.registrar.staged.push(Staged {
+            info: self.info,
+            spec: H::SPEC,
+            put: Box::new(move |info, tables| {
+                Arc::make_mut(H::list_mut(tables)).add_impl(Entry { info: Arc::new(info), run, deferred })
+            }),
+        });
+    }
+
+    fn add_wrapper(mut self, run: Arc<dyn Wrap<H>>) {
+        self.info.wrapper = true;
+        self.registrar.staged.push(Staged {
+            info: self.info,
+            spec: H::SPEC,
+            put: Box::new(move |info, tables| {
+                Arc::make_mut(H::list_mut(tables)).add_wrapper(Entry { info: Arc::new(info), run, deferred: true })
+            }),
+        });
+    }
+}
