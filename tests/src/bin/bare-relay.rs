@@ -1,0 +1,165 @@
+//! The least a program can do between an editor and a model: the floor of the benchmark.
+//!
+//! It speaks just enough ACP for a measurement: `initialize`, `session/new`, and `session/prompt`, whose stream of
+//! chat completion deltas it relays one by one; when the model asks for a file it reads it and asks again. No store,
+//! no configuration but the model server's address in `OPENAI_BASE_URL`, no errors handled.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::HashMap,
+    env,
+    io::{Write, stdout},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, stdin},
+    sync::Mutex,
+};
+
+/// Whole lines on their way to stdout.
+type Out = Sender<String>;
+
+#[tokio::main]
+async fn main() {
+    let (out, lines) = channel();
+    thread::spawn(move || write(&lines));
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client without TLS");
+    let url = format!(
+        "{}/chat/completions",
+        env::var("OPENAI_BASE_URL").unwrap_or_default()
+    );
+    let mut histories: HashMap<String, Arc<Mutex<Vec<Value>>>> = HashMap::new();
+    let mut requests = BufReader::with_capacity(64 * 1024, stdin()).lines();
+    while let Ok(Some(line)) = requests.next_line().await {
+        let Ok(message) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
+        let id = message["id"].clone();
+        let params = &message["params"];
+        match message["method"].as_str() {
+            Some("initialize") => {
+                answer(
+                    &out,
+                    &id,
+                    &json!({ "protocolVersion": 1, "agentCapabilities": {}, "authMethods": [] }),
+                );
+            }
+            Some("session/new") => {
+                let session = format!("session-{}", histories.len() + 1);
+                histories.insert(session.clone(), Arc::default());
+                answer(&out, &id, &json!({ "sessionId": session }));
+            }
+            Some("session/prompt") => {
+                let session = params["sessionId"].as_str().unwrap_or_default().to_owned();
+                let history = Arc::clone(histories.entry(session.clone()).or_default());
+                let text = params["prompt"][0]["text"].clone();
+                let (out, http, url) = (out.clone(), http.clone(), url.clone());
+                tokio::spawn(async move {
+                    let mut history = history.lock().await;
+                    history.push(json!({ "role": "user", "content": text }));
+                    while turn(&http, &url, &session, &mut history, &out).await {}
+                    answer(&out, &id, &json!({ "stopReason": "end_turn" }));
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One request to the model. True when it asked for files, which are in the history then.
+async fn turn(
+    http: &reqwest::Client,
+    url: &str,
+    session: &str,
+    history: &mut Vec<Value>,
+    out: &Out,
+) -> bool {
+    let body = json!({ "model": "scripted", "stream": true, "messages": history });
+    let request = http
+        .post(url)
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    let Ok(mut response) = request.send().await else {
+        return false;
+    };
+    let mut text = String::new();
+    let mut calls = Vec::new();
+    let mut buffer = Vec::new();
+    while let Ok(Some(bytes)) = response.chunk().await {
+        buffer.extend_from_slice(&bytes);
+        let end = buffer
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |last| last + 1);
+        let whole: Vec<u8> = buffer.drain(..end).collect();
+        let mut updates = String::new();
+        for data in whole
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| line.strip_prefix(b"data: "))
+        {
+            let Ok(event) = serde_json::from_slice::<Value>(data) else {
+                continue;
+            };
+            let delta = &event["choices"][0]["delta"];
+            if let Some(piece) = delta["content"].as_str() {
+                text.push_str(piece);
+                let update = json!({ "sessionUpdate": "agent_message_chunk", "content": { "type": "text", "text": piece } });
+                let params = json!({ "sessionId": session, "update": update });
+                let message =
+                    json!({ "jsonrpc": "2.0", "method": "session/update", "params": params });
+                updates.push_str(&message.to_string());
+                updates.push('\n');
+            }
+            calls.extend(
+                delta["tool_calls"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .cloned(),
+            );
+        }
+        if !updates.is_empty() {
+            let _ = out.send(updates);
+        }
+    }
+    history.push(json!({ "role": "assistant", "content": text, "tool_calls": calls }));
+    for call in &calls {
+        let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
+        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+        let content =
+            tokio::fs::read_to_string(arguments["path"].as_str().unwrap_or_default()).await;
+        history.push(json!({ "role": "tool", "tool_call_id": call["id"], "content": content.unwrap_or_default() }));
+    }
+    !calls.is_empty()
+}
+
+fn answer(out: &Out, id: &Value, result: &Value) {
+    let _ = out.send(format!(
+        "{}\n",
+        json!({ "jsonrpc": "2.0", "id": id, "result": result })
+    ));
+}
+
+/// Writes what is waiting in one go, so that a slow reader costs no more than it must.
+fn write(lines: &Receiver<String>) {
+    let mut out = stdout().lock();
+    while let Ok(mut text) = lines.recv() {
+        text.extend(lines.try_iter().take(64));
+        if out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err()
+        {
+            return;
+        }
+    }
+}

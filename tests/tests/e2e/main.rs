@@ -1,0 +1,2 @@
+//! Crow from the outside.
+#![forbid(unsafe_code)]

@@ -1,0 +1,138 @@
+//! What the tests need beside Rust: the official clients, in the project's own folder.
+
+use std::{fs, path::Path};
+
+use crate::step::{Failed, command, has, root, step, target};
+
+pub(crate) const HELP: &str = "\
+usage: cargo xtask setup
+
+Installs the official ACP clients that the tests drive the binary with, below target/test-deps:
+  node/    the TypeScript client (with the protocol's JSON Schema) and acpx, as tests/clients/package-lock.json says
+  python/  the Python client in a virtual environment, as tests/clients/requirements.txt says
+Nothing outside that folder changes. What the system lacks is named, one line each, and left to you.
+Does nothing when everything is there already.";
+
+pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
+    let missing = missing();
+    if !missing.is_empty() {
+        return Err(Failed::new(missing.join("\n             ")));
+    }
+    node()?;
+    python()
+}
+
+/// What the system lacks, one line each.
+fn missing() -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut need = |there: bool, line: &str| {
+        if !there {
+            missing.push(line.to_owned());
+        }
+    };
+    let install = "(Debian, Ubuntu: sudo apt-get install";
+    need(
+        has("node", "--version"),
+        &format!("`node` is missing: install Node.js 20 or newer {install} nodejs)"),
+    );
+    need(
+        has("npm", "--version"),
+        &format!("`npm` is missing: install it with Node.js {install} npm)"),
+    );
+    if has("python3", "--version") {
+        let probe = command("python3")
+            .args(["-c", "import ensurepip, venv"])
+            .output();
+        let there = probe.is_ok_and(|output| output.status.success());
+        need(
+            there,
+            &format!("Python's `venv` module is missing {install} python3-venv)"),
+        );
+    } else {
+        need(
+            false,
+            &format!(
+                "`python3` is missing: install Python 3.10 or newer {install} python3 python3-venv)"
+            ),
+        );
+    }
+    missing
+}
+
+fn node() -> Result<(), Failed> {
+    let folder = target().join("test-deps/node");
+    let sources = [".npmrc", "package.json", "package-lock.json"];
+    let wanted = contents(&sources)?;
+    if is_current(&folder, &wanted) {
+        return Ok(());
+    }
+    make(&folder)?;
+    for name in sources {
+        let from = root().join("tests/clients").join(name);
+        fs::copy(&from, folder.join(name))
+            .map_err(|error| Failed(format!("{}: {error}", from.display())))?;
+    }
+    let mut npm = command("npm");
+    // Not `npm ci`: it refuses a lock file that lacks an optional package of another platform.
+    npm.args([
+        "install",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ])
+    .current_dir(&folder);
+    step(
+        "npm install (the official TypeScript client, acpx)",
+        &mut npm,
+    )?;
+    stamp(&folder, &wanted)
+}
+
+fn python() -> Result<(), Failed> {
+    let folder = target().join("test-deps/python");
+    let wanted = contents(&["requirements.txt"])?;
+    if is_current(&folder, &wanted) {
+        return Ok(());
+    }
+    make(&folder)?;
+    step(
+        "python3 -m venv",
+        command("python3").args(["-m", "venv"]).arg(&folder),
+    )?;
+    let requirements = root().join("tests/clients/requirements.txt");
+    let mut pip = command(folder.join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ])
+    .arg(requirements);
+    step("pip install (the official Python client)", &mut pip)?;
+    stamp(&folder, &wanted)
+}
+
+fn contents(names: &[&str]) -> Result<String, Failed> {
+    let read = |name: &&str| {
+        let path = root().join("tests/clients").join(name);
+        fs::read_to_string(&path).map_err(|error| Failed(format!("{}: {error}", path.display())))
+    };
+    names.iter().map(read).collect()
+}
+
+fn make(folder: &Path) -> Result<(), Failed> {
+    fs::create_dir_all(folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))
+}
+
+/// The stamp is written last, so a folder with it was installed to the end.
+fn is_current(folder: &Path, wanted: &str) -> bool {
+    fs::read_to_string(folder.join(".installed")).is_ok_and(|installed| installed == wanted)
+}
+
+fn stamp(folder: &Path, wanted: &str) -> Result<(), Failed> {
+    fs::write(folder.join(".installed"), wanted)
+        .map_err(|error| Failed(format!("{}: {error}", folder.display())))
+}
