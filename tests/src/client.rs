@@ -268,8 +268,13 @@ impl Client {
 
     /// Sends a line exactly as given.
     pub fn send_line(&self, line: &str) {
+        self.send_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Sends bytes exactly as given.
+    pub fn send_bytes(&self, bytes: &[u8]) {
         if let Some(stdin) = lock(&self.shared.stdin).as_mut() {
-            let _ = stdin.write_all(format!("{line}\n").as_bytes());
+            let _ = stdin.write_all(bytes);
         }
     }
 

@@ -1,2 +1,19 @@
-//! Crow from the outside.
+//! Crow from the outside: the real binary over real pipes, against a scripted model server over real HTTP.
+//!
+//! One module for each concept; [`stage`] sets the scene.
 #![forbid(unsafe_code)]
+
+mod bad_input;
+mod cancel;
+mod commands;
+mod conformance;
+mod crash;
+mod errors;
+mod official_clients;
+mod permissions;
+mod prompts;
+mod secrets;
+mod stage;
+mod streaming;
+mod tools;
+mod trust;
