@@ -1,5 +1,5 @@
 //! The call order of a run is a contract: what hooks.md of the design says, hook by hook.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub)]
 
 mod support;
 
