@@ -8,7 +8,7 @@ use super::port::schema::{
     McpCapabilities, Meta, PromptCapabilities, SessionAdditionalDirectoriesCapabilities, SessionCapabilities,
     SessionCloseCapabilities, SessionDeleteCapabilities, SessionListCapabilities, SessionResumeCapabilities,
 };
-use crate::client::ClientCapabilities;
+use super::params::TerminalLogin;
 
 /// The login that needs no terminal: use what is configured.
 pub(super) const CONFIGURED: &str = "configured-provider";
@@ -21,7 +21,7 @@ const SETUP_ARGUMENTS: [&str; 1] = ["init"];
 
 /// The answer to `initialize`. The version is ours, whichever the client asked for: there is but one that we speak, and
 /// a client that cannot speak it says so by hanging up.
-pub(super) fn introduction(client: ClientCapabilities) -> InitializeResponse {
+pub(super) fn introduction(login: TerminalLogin) -> InitializeResponse {
     let prompts = PromptCapabilities::new().image(true).embedded_context(true);
     let sessions = SessionCapabilities::new()
         .list(SessionListCapabilities::new())
@@ -37,20 +37,21 @@ pub(super) fn introduction(client: ClientCapabilities) -> InitializeResponse {
     InitializeResponse::new(ProtocolVersion::V1)
         .agent_capabilities(capabilities)
         .agent_info(Implementation::new("crow", env!("CARGO_PKG_VERSION")).title("Crow".to_owned()))
-        .auth_methods(logins(client))
+        .auth_methods(logins(login))
 }
 
 /// One login that every client can use, and the one in a terminal for clients that have terminals for it.
-fn logins(client: ClientCapabilities) -> Vec<AuthMethod> {
+fn logins(login: TerminalLogin) -> Vec<AuthMethod> {
     let configured = AuthMethodAgent::new(CONFIGURED, "Use the configured provider")
         .description("Uses the model provider of the configuration file or of the environment".to_owned());
     let mut logins = vec![AuthMethod::Agent(configured)];
-    if client.terminal_login {
-        logins.push(AuthMethod::Terminal(terminal_login()));
-    } else if client.terminal_login_by_meta {
-        // Clients from before the protocol had a type for it read this instead.
-        let setup = AuthMethodAgent::new(SETUP, "Set up Crow").description(WHAT_SETUP_DOES.to_owned()).meta(older_form());
-        logins.push(AuthMethod::Agent(setup));
+    match login {
+        TerminalLogin::Typed => logins.push(AuthMethod::Terminal(terminal_login())),
+        TerminalLogin::Meta => {
+            let setup = AuthMethodAgent::new(SETUP, "Set up Crow").description(WHAT_SETUP_DOES.to_owned());
+            logins.push(AuthMethod::Agent(setup.meta(older_form())));
+        }
+        TerminalLogin::None => {}
     }
     logins
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::port::RpcMessage;
 use super::port::schema::{ContentBlock, SessionNotification, SessionUpdate};
@@ -46,6 +47,8 @@ pub(super) struct Outbox {
     waiting: AtomicUsize,
     work: Notify,
     room: Notify,
+    /// Cancelled when nobody reads any more.
+    abandoned: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +101,14 @@ impl Outbox {
         state.closed = true;
         state.lines.clear();
         self.waiting.store(0, Ordering::Relaxed);
+        drop(state);
         self.room.notify_waiters();
+        self.abandoned.cancel();
+    }
+
+    /// Resolves when lines cannot be written any more.
+    pub(super) async fn abandoned(&self) {
+        self.abandoned.cancelled().await;
     }
 
     /// Waits for lines and moves up to [`BATCH`] of them to `batch`. False: closed, and none are left.

@@ -73,6 +73,22 @@ impl Params {
         client
     }
 
+    /// How the client runs logins in a terminal.
+    pub(super) fn terminal_login(&self) -> TerminalLogin {
+        let capabilities = self.values.get("clientCapabilities");
+        let is_true = |path: [&str; 2]| {
+            let value = capabilities.and_then(|value| value.get(path[0])).and_then(|value| value.get(path[1]));
+            value == Some(&Value::Bool(true))
+        };
+        if is_true(["auth", "terminal"]) {
+            TerminalLogin::Typed
+        } else if is_true(["_meta", "terminal-auth"]) {
+            TerminalLogin::Meta
+        } else {
+            TerminalLogin::None
+        }
+    }
+
     /// The set-up of a session, and what of it was left out because it cannot be used, in words for the user.
     pub(super) fn session(&mut self) -> Result<(NewSession, Vec<String>), RpcError> {
         let mut setup = NewSession::new(self.text("cwd")?);
@@ -128,6 +144,17 @@ impl Params {
             _ => Err(self.invalid("value", "must be the id of one of the option's values")),
         }
     }
+}
+
+/// How a client runs an agent's login in a terminal, if it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TerminalLogin {
+    /// It cannot.
+    None,
+    /// By the protocol's own type of login.
+    Typed,
+    /// By an entry in `_meta`, from before the protocol had a type for it.
+    Meta,
 }
 
 fn capabilities(value: &Value) -> ClientCapabilities {

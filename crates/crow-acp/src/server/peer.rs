@@ -29,7 +29,7 @@ pub(super) struct Peer {
     info: RwLock<ClientInfo>,
     outbox: Arc<Outbox>,
     secrets: Secrets,
-    /// Set by the first message that arrives.
+    /// Set by `initialize`.
     connection: OnceLock<Connection>,
     views: RwLock<HashMap<String, Arc<View>>>,
     held: Mutex<Held>,
@@ -64,14 +64,15 @@ impl Peer {
         }
     }
 
-    /// The client has said who it is.
-    pub(super) fn set_info(&self, info: ClientInfo) {
+    /// The client has said who it is, and requests can go out to it.
+    pub(super) fn introduce(&self, info: ClientInfo, connection: &Connection) {
         *self.info.write().unwrap_or_else(PoisonError::into_inner) = info;
+        self.connection.get_or_init(|| connection.clone());
     }
 
-    /// Requests can go out from now on.
-    pub(super) fn set_connection(&self, connection: &Connection) {
-        self.connection.get_or_init(|| connection.clone());
+    /// Whether the client has said who it is.
+    pub(super) fn is_introduced(&self) -> bool {
+        self.connection.get().is_some()
     }
 
     fn capabilities(&self) -> ClientCapabilities {
