@@ -27,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
     setup::run(&[])?;
     step(
         "build the crow binary",
-        &mut cargo(["build", "--package", "crow"]),
+        &mut cargo(["build", "--workspace", "--bins"]),
     )?;
     let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
     command.args(rest);
@@ -84,15 +84,8 @@ pub(crate) fn conformance(args: &[String]) -> Result<(), Failed> {
                 .to_string(),
         );
     }
-    let mut command = cargo([
-        "test",
-        "--quiet",
-        "--package",
-        "crow-tests",
-        "--test",
-        "e2e",
-        "--no-fail-fast",
-    ]);
+    // For the whole workspace, so that what `cargo xtask test` built is used again.
+    let mut command = cargo(["test", "--quiet", "--workspace", "--test", "e2e"]);
     command.args(["--", "--format=pretty", "conformance::"]);
     command.env("CROW_BIN", Path::new(&binary.unwrap_or_default()));
     let mut counts = Counts::default();

@@ -200,6 +200,25 @@ impl Agent {
         }
     }
 
+    /// Sends a notification.
+    pub(crate) fn notify(&mut self, method: &str, params: &Value) {
+        let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        let stdin = self.stdin.as_mut().expect("an open stdin");
+        stdin
+            .write_all(format!("{message}\n").as_bytes())
+            .expect("a running agent");
+    }
+
+    /// Waits for a line with these words.
+    pub(crate) fn wait_for(&mut self, words: &str) {
+        loop {
+            self.read();
+            if self.line.contains(words) {
+                return;
+            }
+        }
+    }
+
     /// Sends a prompt only.
     pub(crate) fn send_prompt(&mut self, session: &str, text: &str) -> u64 {
         let params = json!({ "sessionId": session, "prompt": [{ "type": "text", "text": text }] });

@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use crow_tests::{ModelServer, Reply, proc};
+use serde_json::json;
 
 use crate::{
     agent::{Agent, Contender},
@@ -55,6 +56,10 @@ pub(crate) const ALL: &[Figure] = &[
     Figure {
         name: "20 sessions at 100 deltas/s",
         measure: sessions,
+    },
+    Figure {
+        name: "cancel",
+        measure: cancel,
     },
     Figure {
         name: "memory",
@@ -245,11 +250,7 @@ fn tool_round(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         );
         let session = agent.session();
         server.reset();
-        server.push(Reply::call(
-            "call_1",
-            "read",
-            &serde_json::json!({ "path": path }),
-        ));
+        server.push(Reply::call("call_1", "read", &json!({ "path": path })));
         server.push(Reply::say("done"));
         agent.prompt(&session, "read the file");
         let requests = server.requests();
@@ -292,6 +293,64 @@ fn sessions(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         ),
         Row::new("opening 20 sessions", Unit::Ms, opening, Goal::AtMost(40.0)),
     ]
+}
+
+/// From the cancellation sent to the prompt answered; the relay cannot cancel.
+fn cancel(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
+    let server = ModelServer::start();
+    let mut agent = contenders[1].start(&server);
+    let command = json!({ "command": "echo under way; sleep 600" });
+    let write = json!({ "path": "a.txt", "content": "x" });
+    let points = [
+        (
+            "during the model's stream",
+            "full",
+            Reply::stream().text("under way").hang(),
+        ),
+        (
+            "during a command",
+            "full",
+            Reply::call("call_1", "terminal", &command),
+        ),
+        (
+            "with a permission pending",
+            "ask",
+            Reply::call("call_1", "write", &write),
+        ),
+    ];
+    let mut rows = Vec::new();
+    for (point, mode, reply) in points {
+        let words = if mode == "ask" {
+            "session/request_permission"
+        } else {
+            "under way"
+        };
+        let mut samples = Samples::default();
+        for _ in 0..if quick { 3 } else { 15 } {
+            let session = agent.session();
+            let id = agent.send(
+                "session/set_mode",
+                &json!({ "sessionId": session, "modeId": mode }),
+            );
+            agent.answer(id);
+            server.push(reply.clone());
+            let id = agent.send_prompt(&session, "go");
+            agent.wait_for(words);
+            // The command's own words are in its tool call, too: let it get under way.
+            std::thread::sleep(Duration::from_millis(30));
+            let sent = std::time::Instant::now();
+            agent.notify("session/cancel", &json!({ "sessionId": session }));
+            samples.add(ms(agent.answer(id) - sent));
+        }
+        let samples = [Samples::default(), samples];
+        rows.push(Row::new(
+            &format!("cancel {point}"),
+            Unit::Ms,
+            samples,
+            Goal::AtMost(100.0),
+        ));
+    }
+    rows
 }
 
 fn memory(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {

@@ -88,8 +88,11 @@ impl Row {
     }
 }
 
-/// A number with three significant digits or so.
+/// A number with three significant digits or so; a dash for none.
 fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "–".to_owned();
+    }
     let digits = if value >= 100.0 {
         0
     } else if value >= 10.0 {
