@@ -224,3 +224,111 @@ fn append(last: &mut String, next: &str) -> bool {
     }
     fits
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::port::schema::{ContentChunk, MessageId};
+    use super::*;
+
+    fn text(message: &str, text: &str) -> Line {
+        let chunk = ContentChunk::new(text.into()).message_id(MessageId::new(message));
+        Line::Update(Box::new(SessionNotification::new("s", SessionUpdate::AgentMessageChunk(chunk))))
+    }
+
+    fn output(data: &str) -> Line {
+        let mut meta = super::super::port::schema::Meta::new();
+        terminal::output(&mut meta, "c", data.into());
+        let update = super::super::port::schema::ToolCallUpdate::new("c", Default::default()).meta(meta);
+        Line::Update(Box::new(SessionNotification::new("s", SessionUpdate::ToolCallUpdate(update))))
+    }
+
+    async fn written(outbox: &Outbox) -> Vec<serde_json::Value> {
+        outbox.close();
+        let mut bytes = Vec::new();
+        write_lines(outbox, &mut bytes).await.unwrap();
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_joined_while_the_client_keeps_up() {
+        let outbox = Outbox::default();
+        for _ in 0..JOIN {
+            outbox.push(text("m", "a"));
+        }
+        let lines = written(&outbox).await;
+        assert_eq!(lines.len(), JOIN);
+        assert_eq!(
+            lines[0],
+            serde_json::json!({ "jsonrpc": "2.0", "method": "session/update", "params": { "sessionId": "s", "update": {
+                "sessionUpdate": "agent_message_chunk", "messageId": "m", "content": { "type": "text", "text": "a" },
+            } } })
+        );
+    }
+
+    #[tokio::test]
+    async fn under_pressure_fragments_of_one_message_are_joined_and_none_are_lost() {
+        let outbox = Outbox::default();
+        for n in 0..JOIN + 100 {
+            outbox.push(text("m", if n % 2 == 0 { "a" } else { "b" }));
+        }
+        for _ in 0..10 {
+            outbox.push(text("n", "c"));
+        }
+        for _ in 0..10 {
+            outbox.push(output("d"));
+        }
+        let lines = written(&outbox).await;
+        assert_eq!(lines.len(), JOIN + 2);
+        let update = |n: usize| &lines[n]["params"]["update"];
+        let whole: String = (0..JOIN).map(|n| update(n)["content"]["text"].as_str().unwrap()).collect();
+        assert_eq!(whole, "ab".repeat((JOIN + 100) / 2));
+        assert_eq!(update(JOIN)["content"]["text"], "c".repeat(10));
+        assert_eq!(update(JOIN + 1)["_meta"]["terminal_output"]["data"], "d".repeat(10));
+    }
+
+    #[tokio::test]
+    async fn joining_has_a_bound() {
+        let outbox = Outbox::default();
+        for _ in 0..JOIN + 40 {
+            outbox.push(text("m", &"a".repeat(LONGEST_JOINED / 4)));
+        }
+        assert!(written(&outbox).await.len() >= JOIN + 9);
+    }
+
+    #[tokio::test]
+    async fn producers_wait_while_the_queue_is_full() {
+        let outbox = std::sync::Arc::new(Outbox::default());
+        assert!(outbox.room().is_none());
+        for n in 0..FULL {
+            outbox.push(text(&n.to_string(), "a"));
+        }
+        let mut waiting = outbox.room().expect("full");
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut waiting).await.is_err());
+        let (mut reader, writer) = tokio::io::duplex(64);
+        let lines = outbox.clone();
+        let writing = tokio::spawn(async move { write_lines(&lines, writer).await });
+        let reading = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+        tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("room again");
+        outbox.close();
+        writing.await.unwrap().unwrap();
+        reading.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_blocks_nobody() {
+        let outbox = Outbox::default();
+        let (reader, writer) = tokio::io::duplex(16);
+        drop(reader);
+        for n in 0..FULL {
+            outbox.push(text(&n.to_string(), "a"));
+        }
+        let waiting = outbox.room().expect("full");
+        assert!(write_lines(&outbox, writer).await.is_err());
+        waiting.await;
+        outbox.abandoned().await;
+        outbox.push(text("m", "a"));
+        assert!(outbox.state().lines.is_empty());
+    }
+}

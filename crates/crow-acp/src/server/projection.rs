@@ -411,3 +411,6 @@ pub(super) fn modes(current: Option<String>, modes: Vec<Mode>) -> Option<Session
 pub(super) fn time(milliseconds: i64) -> Option<String> {
     jiff::Timestamp::from_millisecond(milliseconds).ok().map(|time| time.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,15 +54,15 @@ pub(super) fn appended_mut(update: &mut ToolCallUpdate) -> Option<&mut String> {
 pub(super) struct Tail {
     text: String,
     cut: bool,
-    /// When it was last sent; `None` before the first time.
-    sent: Option<Instant>,
+    /// When it may be sent again.
+    next: Instant,
     /// There is something that was not sent yet.
     dirty: bool,
 }
 
 impl Tail {
     pub(super) fn new() -> Self {
-        Self { text: String::new(), cut: false, sent: None, dirty: false }
+        Self { text: String::new(), cut: false, next: Instant::now(), dirty: false }
     }
 
     /// Appends, and forgets what has become too old.
@@ -79,16 +79,13 @@ impl Tail {
 
     /// When it should be sent: `None` if there is nothing new.
     pub(super) fn due(&self) -> Option<Instant> {
-        if !self.dirty {
-            return None;
-        }
-        Some(self.sent.map_or_else(Instant::now, |sent| sent + INTERVAL))
+        self.dirty.then_some(self.next)
     }
 
     /// The block to send now.
     pub(super) fn take(&mut self, now: Instant) -> String {
         self.dirty = false;
-        self.sent = Some(now);
+        self.next = now + INTERVAL;
         let mut text = self.text.as_str();
         let mut cut = self.cut;
         if text.len() > LONGEST {
