@@ -1,0 +1,357 @@
+//! The command line, read into what it asks for.
+
+use std::ffi::OsString;
+
+use crow_acp::Overrides;
+use lexopt::{Arg, Parser, ValueExt};
+
+use crate::exit::Failure;
+use crate::help::Topic;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cli {
+    /// The command.
+    pub(crate) command: Command,
+    /// What it says over the configuration.
+    pub(crate) overrides: Overrides,
+    /// `--json`: for programs.
+    pub(crate) json: bool,
+    /// `--trace-hooks`: show every hook as it fires.
+    pub(crate) trace_hooks: bool,
+}
+
+/// A command and what belongs to it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Bare `crow`.
+    Status,
+    Help(Topic),
+    Version,
+    Acp,
+    Run(Run),
+    Demo { keep: bool },
+    Init(Init),
+    Doctor,
+    Plugins,
+    Hooks { name: Option<String> },
+    Sessions(Sessions),
+}
+
+/// `crow run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The prompt; `-` means standard input.
+    pub(crate) prompt: String,
+    /// The session to go on with.
+    pub(crate) session: Option<String>,
+}
+
+/// `crow init`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Init {
+    /// The name of the provider in the configuration.
+    pub(crate) provider: Option<String>,
+    /// Its address.
+    pub(crate) base_url: Option<String>,
+    /// The environment variable that holds the key.
+    pub(crate) key_env: Option<String>,
+    /// Ask nothing.
+    pub(crate) yes: bool,
+}
+
+/// `crow sessions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    List { here: bool },
+    Show(String),
+    Delete(Vec<String>),
+}
+
+/// The options, whoever takes them, as they were given.
+#[derive(Debug, Default)]
+struct Given {
+    overrides: Overrides,
+    json: bool,
+    trace_hooks: bool,
+    session: Option<String>,
+    init: Init,
+    keep: bool,
+    here: bool,
+    /// The names of the options that were given, to refuse those that the command does not have.
+    names: Vec<&'static str>,
+}
+
+/// Every option: its name, its letter, and the commands that take it. `--help` and `--version` go with all.
+const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
+    ("model", Some('m'), &[Topic::Run, Topic::Acp, Topic::Init, Topic::Doctor]),
+    ("permission", None, &[Topic::Run, Topic::Acp]),
+    ("session", Some('s'), &[Topic::Run]),
+    ("json", None, &[Topic::Run, Topic::Doctor, Topic::Plugins, Topic::Hooks, Topic::Sessions]),
+    ("trace-hooks", None, &[Topic::Run, Topic::Acp, Topic::Demo]),
+    ("keep", None, &[Topic::Demo]),
+    ("provider", None, &[Topic::Init]),
+    ("base-url", None, &[Topic::Init]),
+    ("key-env", None, &[Topic::Init]),
+    ("yes", Some('y'), &[Topic::Init]),
+    ("here", None, &[Topic::Sessions]),
+    ("plugin", Some('p'), Topic::ALL),
+    ("config", Some('c'), Topic::ALL),
+];
+
+/// The modes that `--permission` takes.
+const MODES: [&str; 4] = ["ask", "accept-edits", "plan", "full"];
+
+impl Cli {
+    /// Reads the arguments after the program's name.
+    ///
+    /// # Errors
+    /// What cannot be understood, with the nearest thing that can.
+    pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, Failure> {
+        let mut parser = Parser::from_args(args);
+        let mut given = Given::default();
+        let mut words: Vec<String> = Vec::new();
+        let mut help = false;
+        while let Some(arg) = parser.next().map_err(bad)? {
+            match arg {
+                Arg::Short('h') | Arg::Long("help") => help = true,
+                Arg::Short('V') | Arg::Long("version") => return Ok(Self::of(Command::Version, given)),
+                Arg::Value(word) => words.push(word.string().map_err(bad)?),
+                Arg::Long(name) => {
+                    let name = known(name, &words)?;
+                    given.take(name, &mut parser)?;
+                }
+                Arg::Short(letter) => {
+                    let option = OPTIONS.iter().find(|(_, short, _)| *short == Some(letter));
+                    let name = option.map(|(name, ..)| *name).ok_or_else(|| unknown(&format!("-{letter}"), &words))?;
+                    given.take(name, &mut parser)?;
+                }
+            }
+        }
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else {
+            let command = if help { Command::Help(Topic::Crow) } else { Command::Status };
+            given.check(Topic::Crow)?;
+            return Ok(Self::of(command, given));
+        };
+        if name == "help" {
+            let topic = words.next().map_or(Ok(Topic::Crow), |word| topic(&word))?;
+            return Ok(Self::of(Command::Help(topic), given));
+        }
+        let topic = topic(&name)?;
+        if help {
+            return Ok(Self::of(Command::Help(topic), given));
+        }
+        given.check(topic)?;
+        let command = given.command(topic, &mut words)?;
+        match words.next() {
+            None => Ok(Self::of(command, given)),
+            Some(word) => Err(see(Failure::usage(format!("`crow {name}` does not know what to do with `{word}`")), topic)),
+        }
+    }
+
+    fn of(command: Command, given: Given) -> Self {
+        Self { command, overrides: given.overrides, json: given.json, trace_hooks: given.trace_hooks }
+    }
+}
+
+impl Given {
+    fn take(&mut self, name: &'static str, parser: &mut Parser) -> Result<(), Failure> {
+        self.names.push(name);
+        let mut value = || -> Result<String, Failure> { parser.value().map_err(bad)?.string().map_err(bad) };
+        match name {
+            "model" => self.overrides.model = Some(value()?),
+            "permission" => {
+                let mode = value()?;
+                if !MODES.contains(&mode.as_str()) {
+                    let hint = nearest(&mode, MODES).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    let what = format!("`--permission {mode}`: the modes are {}{hint}", MODES.join(", "));
+                    return Err(see(Failure::usage(what), Topic::Run));
+                }
+                self.overrides.mode = Some(mode);
+            }
+            "session" => self.session = Some(value()?),
+            "plugin" => {
+                let value = value()?;
+                let name = value.strip_prefix("no:").filter(|name| !name.is_empty()).ok_or_else(|| {
+                    Failure::usage(format!("`-p {value}`: expected no:NAME, for example -p no:persistence"))
+                        .next("`crow plugins` lists the names.")
+                })?;
+                self.overrides.blocked.push(name.to_owned());
+            }
+            "config" => self.overrides.set.push(value()?),
+            "json" => self.json = true,
+            "trace-hooks" => self.trace_hooks = true,
+            "keep" => self.keep = true,
+            "here" => self.here = true,
+            "yes" => self.init.yes = true,
+            "provider" => self.init.provider = Some(value()?),
+            "base-url" => self.init.base_url = Some(value()?),
+            "key-env" => self.init.key_env = Some(value()?),
+            other => unreachable!("the option --{other} is in the table and nowhere else"),
+        }
+        Ok(())
+    }
+
+    /// Refuses options that the command does not take: they would be ignored silently.
+    fn check(&self, topic: Topic) -> Result<(), Failure> {
+        for name in &self.names {
+            let takers = OPTIONS.iter().find(|(option, ..)| option == name).map_or(&[][..], |(.., takers)| takers);
+            if !takers.contains(&topic) {
+                let takers: Vec<String> = takers.iter().map(|topic| format!("`crow {}`", topic.name())).collect();
+                let what = format!("`{}` has no option --{name}; it belongs to {}", topic.call(), takers.join(", "));
+                return Err(see(Failure::usage(what), topic));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, topic: Topic, words: &mut impl Iterator<Item = String>) -> Result<Command, Failure> {
+        Ok(match topic {
+            Topic::Crow => Command::Status,
+            Topic::Acp => Command::Acp,
+            Topic::Run => {
+                let missing = || see(Failure::usage("`crow run` needs a prompt: crow run \"Fix the failing test\""), topic);
+                let prompt = words.next().filter(|prompt| !prompt.trim().is_empty()).ok_or_else(missing)?;
+                Command::Run(Run { prompt, session: self.session.take() })
+            }
+            Topic::Demo => Command::Demo { keep: self.keep },
+            Topic::Init => Command::Init(std::mem::take(&mut self.init)),
+            Topic::Doctor => Command::Doctor,
+            Topic::Plugins => Command::Plugins,
+            Topic::Hooks => Command::Hooks { name: words.next() },
+            Topic::Sessions => Command::Sessions(self.sessions(words)?),
+        })
+    }
+
+    fn sessions(&self, words: &mut impl Iterator<Item = String>) -> Result<Sessions, Failure> {
+        const VERBS: [&str; 3] = ["list", "show", "delete"];
+        let verb = words.next().unwrap_or_else(|| "list".to_owned());
+        let need = |what: &str| see(Failure::usage(what), Topic::Sessions).next("`crow sessions list` shows the ids.");
+        match verb.as_str() {
+            "list" => Ok(Sessions::List { here: self.here }),
+            "show" => words.next().map(Sessions::Show).ok_or_else(|| need("`crow sessions show` needs the id of a session")),
+            "delete" => match words.collect::<Vec<_>>() {
+                ids if ids.is_empty() => Err(need("`crow sessions delete` needs the ids of sessions")),
+                ids => Ok(Sessions::Delete(ids)),
+            },
+            other => {
+                let hint = nearest(other, VERBS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let what = format!("`crow sessions {other}`: expected {}{hint}", VERBS.join(", "));
+                Err(see(Failure::usage(what), Topic::Sessions))
+            }
+        }
+    }
+}
+
+fn topic(word: &str) -> Result<Topic, Failure> {
+    let names = || Topic::ALL.iter().filter(|topic| **topic != Topic::Crow).map(|topic| topic.name());
+    Topic::of(word).ok_or_else(|| {
+        let hint = match nearest(word, names()) {
+            Some(near) => format!("Did you mean `crow {near}`?"),
+            None => format!("The commands are {}.\nFor a task: crow run \"…\"", names().collect::<Vec<_>>().join(", ")),
+        };
+        Failure::usage(format!("there is no command `{word}`")).next(hint)
+    })
+}
+
+fn known(name: &str, words: &[String]) -> Result<&'static str, Failure> {
+    let option = OPTIONS.iter().find(|(option, ..)| *option == name);
+    option.map(|(option, ..)| *option).ok_or_else(|| unknown(&format!("--{name}"), words))
+}
+
+fn unknown(option: &str, words: &[String]) -> Failure {
+    let long = option.strip_prefix("--");
+    let near = long.and_then(|name| nearest(name, OPTIONS.iter().map(|(option, ..)| *option)));
+    let hint = near.map(|near| format!("; did you mean `--{near}`?")).unwrap_or_default();
+    let topic = words.first().and_then(|word| Topic::of(word)).unwrap_or(Topic::Crow);
+    see(Failure::usage(format!("there is no option {option}{hint}")), topic)
+}
+
+fn see(failure: Failure, topic: Topic) -> Failure {
+    failure.next(format!("`{} --help` explains it.", topic.call()))
+}
+
+fn bad(error: lexopt::Error) -> Failure {
+    Failure::usage(error.to_string()).next("`crow --help` explains the command line.")
+}
+
+/// The one of `known` that was most likely meant.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (word.chars().count() / 3).max(1);
+    let near = known.into_iter().map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
+    near.filter(|(distance, _)| *distance <= most).min().map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn parse(line: &[&str]) -> Result<Cli, Failure> {
+        Cli::parse(line.iter().map(OsString::from))
+    }
+
+    fn refused(line: &[&str], expected: Expect) {
+        expected.assert_eq(&parse(line).expect_err("a command line that cannot be used").to_string());
+    }
+
+    #[test]
+    fn options_may_stand_before_and_after_the_command() {
+        let one = parse(&["run", "Do it", "--model", "a/b", "-p", "no:retry", "--json"]).unwrap();
+        let other = parse(&["--json", "-pno:retry", "-m=a/b", "run", "Do it"]).unwrap();
+        assert_eq!(one, other);
+        assert_eq!(one.overrides.model.as_deref(), Some("a/b"));
+        assert_eq!(one.overrides.blocked, ["retry"]);
+        assert_eq!(one.command, Command::Run(Run { prompt: "Do it".into(), session: None }));
+    }
+
+    #[test]
+    fn a_dash_is_a_prompt_and_login_is_init() {
+        assert!(matches!(parse(&["run", "-"]).unwrap().command, Command::Run(run) if run.prompt == "-"));
+        assert_eq!(parse(&["login", "--yes"]).unwrap().command, parse(&["init", "-y"]).unwrap().command);
+        assert_eq!(parse(&["sessions"]).unwrap().command, Command::Sessions(Sessions::List { here: false }));
+    }
+
+    #[test]
+    fn help_goes_with_every_command() {
+        assert_eq!(parse(&["hooks", "--help"]).unwrap().command, Command::Help(Topic::Hooks));
+        assert_eq!(parse(&["help", "run"]).unwrap().command, Command::Help(Topic::Run));
+        assert_eq!(parse(&["-h"]).unwrap().command, Command::Help(Topic::Crow));
+    }
+
+    #[test]
+    fn errors_name_the_nearest_thing() {
+        refused(&["rnu", "x"], expect![[r#"
+            crow: there is no command `rnu`
+              Did you mean `crow run`?"#]]);
+        refused(&["fix my tests"], expect![[r#"
+            crow: there is no command `fix my tests`
+              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions.
+              For a task: crow run "…""#]]);
+        refused(&["run"], expect![[r#"
+            crow: `crow run` needs a prompt: crow run "Fix the failing test"
+              `crow run --help` explains it."#]]);
+        refused(&["run", "x", "--modle", "a/b"], expect![[r#"
+            crow: there is no option --modle; did you mean `--model`?
+              `crow run --help` explains it."#]]);
+        refused(&["run", "x", "--permission", "edits"], expect![[r#"
+            crow: `--permission edits`: the modes are ask, accept-edits, plan, full
+              `crow run --help` explains it."#]]);
+        refused(&["run", "fix", "it"], expect![[r#"
+            crow: `crow run` does not know what to do with `it`
+              `crow run --help` explains it."#]]);
+        refused(&["plugins", "--session", "1"], expect![[r#"
+            crow: `crow plugins` has no option --session; it belongs to `crow run`
+              `crow plugins --help` explains it."#]]);
+        refused(&["acp", "-p", "retry"], expect![[r#"
+            crow: `-p retry`: expected no:NAME, for example -p no:persistence
+              `crow plugins` lists the names."#]]);
+        refused(&["sessions", "lsit"], expect![[r#"
+            crow: `crow sessions lsit`: expected list, show, delete; did you mean `list`?
+              `crow sessions --help` explains it."#]]);
+        refused(&["run", "x", "--model"], expect![[r#"
+            crow: missing argument for option '--model'
+              `crow --help` explains the command line."#]]);
+    }
+}

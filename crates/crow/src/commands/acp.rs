@@ -1,0 +1,37 @@
+//! `crow acp`: the agent on standard input and output.
+
+use std::sync::Arc;
+
+use crow_acp::crow_hooks::Monitor;
+
+use crate::args::Cli;
+use crate::exit::{Exit, Failure};
+use crate::host::{self, Host};
+use crate::signals::Interrupts;
+use crate::trace::Trace;
+
+/// Serves until standard input ends or a signal comes.
+///
+/// # Errors
+/// It could not start.
+pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
+    let config = host::config(cli.overrides.clone())?;
+    let trace = cli.trace_hooks.then(|| Arc::new(Trace::new(|fired| tracing::info!(target: "crow::hooks", "{}", fired.line()))));
+    let Host { agent, .. } = Host::new(config, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
+    let mut interrupts = Interrupts::listen()?;
+    let served = tokio::select! {
+        served = crow_acp::server::serve_stdio(agent.clone()) => served,
+        () = interrupts.next() => Ok(()),
+    };
+    agent.shutdown().await;
+    if let Some(trace) = trace {
+        trace.flush();
+    }
+    match served {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => {
+            tracing::error!("the connection broke: {error}");
+            Ok(Exit::Failed)
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub(crate) mod acp;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod hooks;
+pub(crate) mod init;
+pub(crate) mod plugins;
+pub(crate) mod run;
+pub(crate) mod sessions;
+pub(crate) mod status;

@@ -1,0 +1,53 @@
+//! The built-in plugins, all of them. Nothing else in this program knows their names.
+
+use crow_acp::PluginManager;
+use crow_acp::crow_hooks::RegisterError;
+
+/// A plugin that is linked into this program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BuiltIn {
+    /// Its name: what `-p no:NAME` and `[plugins.NAME]` call it.
+    pub(crate) name: &'static str,
+    /// What it is for, in a few words.
+    pub(crate) about: &'static str,
+    /// Makes it and registers it. Makes nothing else: no file, no connection.
+    pub(crate) register: fn(&PluginManager) -> Result<(), RegisterError>,
+}
+
+macro_rules! built_in {
+    ($($name:literal, $about:literal, $plugin:expr;)*) => {
+        &[$(BuiltIn { name: $name, about: $about, register: |plugins| plugins.register_as($name, $plugin).map(drop) }),*]
+    };
+}
+
+/// In the order in which they are registered. Among impls of one hook that ask for no place of their own the last
+/// registered is called first, so what others may want to come before stands at the top.
+pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
+    "dispatch", "hands calls to the provider, tool or command they name", crow_acp::Dispatch;
+    "limits", "ends runs that take too many turns", crow_acp::Limits;
+    "persistence", "keeps sessions in a SQLite file", crow_plugin_persistence::plugin();
+    //"system-prompt", "the system prompt: role, environment, AGENTS.md", crow_plugin_system_prompt::plugin();
+    //"tools", "files, search, terminal, web", crow_plugin_tools::plugin();
+    "permissions", "asks before anything is changed, and remembers", crow_plugin_permissions::plugin();
+    "openai", "models behind the Chat Completions protocol", crow_plugin_openai::plugin();
+    //"replay", "plays and records model conversations", crow_plugin_replay::plugin();
+    "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
+};
+
+/// Registers them all, except those that are blocked.
+///
+/// # Errors
+/// A plugin cannot be registered.
+pub(crate) fn register(plugins: &PluginManager) -> Result<(), RegisterError> {
+    BUILT_IN.iter().try_for_each(|plugin| (plugin.register)(plugins))
+}
+
+/// What a plugin is for, if it is built in.
+pub(crate) fn about(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|plugin| plugin.name == name).map(|plugin| plugin.about)
+}
+
+/// The names of all built-in plugins.
+pub(crate) fn names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|plugin| plugin.name).collect()
+}

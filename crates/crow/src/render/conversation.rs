@@ -1,0 +1,496 @@
+//! A conversation as it happens: what an ACP client is told, as lines.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Instant;
+
+use agent_client_protocol::v1::schema::{
+    ContentBlock, ContentChunk, Cost, Meta, NoticeSeverity, Plan, PlanEntryStatus, SessionUpdate, ToolCall, ToolCallUpdate,
+    UsageUpdate,
+};
+
+use super::clean::{Cleaner, clean};
+use super::markdown::Markdown;
+use super::screen::Screen;
+use super::style::Style;
+use super::tool::{Look, Tool, took};
+
+/// What was written last, which decides where empty lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Nothing,
+    Text,
+    Thought,
+    Tool,
+    Note,
+    Trace,
+}
+
+/// The figures of the session, as the agent reported them last.
+#[derive(Debug, Clone, Default)]
+struct Totals {
+    /// Tokens in the context.
+    used: Option<u64>,
+    /// The context window in tokens.
+    window: Option<u64>,
+    /// What the session has cost.
+    cost: Option<Cost>,
+}
+
+/// Writes a conversation to a screen.
+#[derive(Debug)]
+pub(crate) struct Conversation<W> {
+    screen: Screen<W>,
+    block: Block,
+    markdown: Option<Markdown>,
+    cleaner: Cleaner,
+    tools: HashMap<String, Tool>,
+    /// Calls under way, oldest first: the status line names the newest.
+    open: Vec<String>,
+    totals: Totals,
+    started: Instant,
+    ticks: usize,
+}
+
+impl<W: Write> Conversation<W> {
+    /// A conversation on `screen`.
+    pub(crate) fn new(screen: Screen<W>) -> Self {
+        Self {
+            screen,
+            block: Block::Nothing,
+            markdown: None,
+            cleaner: Cleaner::default(),
+            tools: HashMap::new(),
+            open: Vec::new(),
+            totals: Totals::default(),
+            started: Instant::now(),
+            ticks: 0,
+        }
+    }
+
+    /// Where it is written.
+    pub(crate) fn screen(&mut self) -> &mut Screen<W> {
+        &mut self.screen
+    }
+
+    /// Shows an update of the session, as far as people need to see it.
+    pub(crate) fn update(&mut self, update: &SessionUpdate) {
+        match update {
+            SessionUpdate::AgentMessageChunk(chunk) => self.text(Block::Text, chunk),
+            SessionUpdate::AgentThoughtChunk(chunk) => self.text(Block::Thought, chunk),
+            SessionUpdate::ToolCall(call) => self.tool_call(call),
+            SessionUpdate::ToolCallUpdate(update) => self.tool_update(update),
+            SessionUpdate::Plan(plan) => self.plan(plan),
+            SessionUpdate::UsageUpdate(usage) => self.usage(usage),
+            SessionUpdate::Notice(notice) => {
+                let (style, mark) = if notice.severity == NoticeSeverity::Info { (Style::Dim, "") } else { (Style::Warn, "! ") };
+                let more = notice.description.as_ref().map(|more| format!(": {more}")).unwrap_or_default();
+                self.note(style, &format!("{mark}{}{more}", notice.title));
+            }
+            // Commands, modes, options and titles are for clients with menus.
+            _ => {}
+        }
+    }
+
+    /// A line beside the conversation.
+    pub(crate) fn note(&mut self, style: Style, text: &str) {
+        self.begin(Block::Note);
+        let line = self.screen.palette().paint(style, &clean(text));
+        self.screen.line(&line);
+    }
+
+    /// A hook that fired, among the rest.
+    pub(crate) fn trace(&mut self, line: &str) {
+        // A stream goes on around it: the text under way is not a paragraph of its own.
+        self.begin(Block::Trace);
+        let line = self.screen.palette().paint(Style::Dim, &format!("  ⚑ {}", clean(line)));
+        self.screen.line(&line);
+    }
+
+    /// What the user said.
+    pub(crate) fn said(&mut self, text: &str) {
+        self.begin(Block::Nothing);
+        for (at, line) in text.trim_end().lines().enumerate() {
+            let mark = if at == 0 { "›" } else { " " };
+            let line = self.screen.palette().paint(Style::Bold, &format!("{mark} {line}"));
+            self.screen.line(&line);
+        }
+        self.block = Block::Note;
+    }
+
+    /// Shows the call that a question is about.
+    pub(crate) fn about(&mut self, update: &ToolCallUpdate) {
+        let id = update.tool_call_id.to_string();
+        self.tool_update(update);
+        let look = self.look();
+        let lines = self.tools.get_mut(&id).map(|tool| tool.announce(look));
+        self.tool_lines(lines.unwrap_or_default());
+    }
+
+    /// Moves the status line on; called a few times a second.
+    pub(crate) fn tick(&mut self) {
+        const FRAMES: [&str; 4] = ["·  ", "·· ", "···", " ··"];
+        if self.block == Block::Text && self.markdown.is_some() && self.open.is_empty() {
+            return;
+        }
+        self.ticks += 1;
+        let frame = FRAMES[self.ticks % FRAMES.len()];
+        let what = self.open.last().and_then(|id| self.tools.get(id)).map_or_else(|| "thinking".to_owned(), Tool::title);
+        self.screen.status(&format!("{frame} {what} ({})", took(self.started.elapsed())));
+    }
+
+    /// Ends whatever is under way, and says what it took.
+    pub(crate) fn finish(&mut self) {
+        for id in std::mem::take(&mut self.open) {
+            if let Some(title) = self.tools.get(&id).map(Tool::title) {
+                self.note(Style::Dim, &format!("not finished: {title}"));
+            }
+        }
+        self.begin(Block::Nothing);
+        self.screen.clear_status();
+        let line = self.summary();
+        let line = self.screen.palette().paint(Style::Dim, &line);
+        self.screen.line(&line);
+    }
+
+    fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(used) = self.totals.used {
+            let window = self.totals.window.filter(|&window| window > 0).map(|window| format!(" of {}", tokens(window)));
+            parts.push(format!("{}{} tokens in context", tokens(used), window.unwrap_or_default()));
+        }
+        if let Some(cost) = &self.totals.cost {
+            parts.push(match cost.currency.as_str() {
+                "USD" => format!("${:.4}", cost.amount),
+                other => format!("{:.4} {}", cost.amount, clean(other)),
+            });
+        }
+        parts.push(took(self.started.elapsed()));
+        parts.join(" · ")
+    }
+
+    /// Starts a block: ends what was under way, and leaves an empty line between blocks of different kinds.
+    fn begin(&mut self, block: Block) {
+        if let Some(mut markdown) = self.markdown.take() {
+            let mut out = String::new();
+            markdown.finish(&mut out);
+            self.screen.write(&out);
+        }
+        if self.block == Block::Thought {
+            let end = self.screen.palette().end();
+            self.screen.write(end);
+        }
+        self.screen.fresh_line();
+        if self.block != block && self.block != Block::Nothing {
+            self.screen.line("");
+        }
+        self.cleaner = Cleaner::default();
+        self.block = block;
+    }
+
+    fn text(&mut self, block: Block, chunk: &ContentChunk) {
+        let ContentBlock::Text(content) = &chunk.content else { return };
+        let width = self.screen.width();
+        if width.is_none() && block == Block::Thought {
+            // In a file the answer counts.
+            return;
+        }
+        let first = self.block != block;
+        if first {
+            self.begin(block);
+        }
+        let text = self.cleaner.clean(&content.text).replace('\r', "");
+        // Models like to begin with empty lines.
+        let text = if first { text.trim_start_matches('\n') } else { &text };
+        let palette = self.screen.palette();
+        let Some(width) = width else {
+            self.screen.write(text);
+            return;
+        };
+        let mut out = String::new();
+        if block == Block::Thought && first {
+            out.push_str(palette.start(Style::Dim));
+        }
+        // The thoughts' own marks would end the dim style.
+        let inner = if block == Block::Thought { super::Palette::PLAIN } else { palette };
+        let base = if block == Block::Thought { "  " } else { "" };
+        self.markdown.get_or_insert_with(|| Markdown::new(inner, width, base)).feed(text, &mut out);
+        self.screen.write(&out);
+    }
+
+    fn tool_call(&mut self, call: &ToolCall) {
+        let id = call.tool_call_id.to_string();
+        if !self.open.contains(&id) {
+            self.open.push(id.clone());
+        }
+        self.tools.insert(id.clone(), Tool::new(call.clone()));
+        self.meta(&id, call.meta.as_ref());
+        self.advance(&id);
+    }
+
+    fn tool_update(&mut self, update: &ToolCallUpdate) {
+        let id = update.tool_call_id.to_string();
+        let title = update.fields.title.clone().unwrap_or_else(|| id.clone());
+        let tool = self.tools.entry(id.clone()).or_insert_with(|| Tool::new(ToolCall::new(id.clone(), title)));
+        tool.update(update);
+        if !self.open.contains(&id) && !tool.is_over() {
+            self.open.push(id.clone());
+        }
+        self.meta(&id, update.meta.as_ref());
+        self.advance(&id);
+    }
+
+    /// Live output of commands comes beside the call, by a convention that editors share.
+    fn meta(&mut self, id: &str, meta: Option<&Meta>) {
+        let look = self.look();
+        let (Some(meta), Some(tool)) = (meta, self.tools.get_mut(id)) else { return };
+        let mut lines = Vec::new();
+        if let Some(data) = meta.get("terminal_output").and_then(|output| output["data"].as_str()) {
+            lines = tool.announce(look);
+            lines.extend(tool.print(data, look));
+        }
+        if let Some(exit) = meta.get("terminal_exit") {
+            tool.exited(exit["exit_code"].as_i64(), exit["signal"].as_str());
+        }
+        self.tool_lines(lines);
+    }
+
+    /// Shows what a call's new state asks for.
+    fn advance(&mut self, id: &str) {
+        let look = self.look();
+        let Some(tool) = self.tools.get_mut(id) else { return };
+        let lines = if tool.is_over() {
+            let was_open = self.open.iter().any(|open| open == id);
+            self.open.retain(|open| open != id);
+            if was_open { tool.close(look) } else { Vec::new() }
+        } else if tool.is_live() {
+            tool.announce(look)
+        } else {
+            Vec::new()
+        };
+        self.tool_lines(lines);
+    }
+
+    fn tool_lines(&mut self, lines: Vec<String>) {
+        if lines.is_empty() {
+            return;
+        }
+        self.begin(Block::Tool);
+        for line in lines {
+            self.screen.line(&line);
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        self.begin(Block::Note);
+        for entry in &plan.entries {
+            let (mark, style) = match entry.status {
+                PlanEntryStatus::Completed => ("☑", Style::Dim),
+                PlanEntryStatus::InProgress => ("▸", Style::Bold),
+                _ => ("☐", Style::Dim),
+            };
+            let line = self.screen.palette().paint(style, &format!("{mark} {}", clean(&entry.content)));
+            self.screen.line(&line);
+        }
+    }
+
+    fn usage(&mut self, usage: &UsageUpdate) {
+        self.totals = Totals {
+            used: Some(usage.used),
+            window: Some(usage.size),
+            cost: usage.cost.clone().or_else(|| self.totals.cost.clone()),
+        };
+    }
+
+    fn look(&self) -> Look {
+        Look { palette: self.screen.palette(), width: self.screen.width() }
+    }
+}
+
+/// A number of tokens for people.
+fn tokens(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..100_000 => format!("{:.1}k", count as f64 / 1e3),
+        _ => format!("{}k", count / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::style::Palette;
+    use super::*;
+    use expect_test::{Expect, expect};
+    use serde_json::{Value, json};
+
+    fn check(width: Option<usize>, updates: &[Value], expected: Expect) {
+        let mut conversation = Conversation::new(Screen::new(Vec::new(), width, Palette::PLAIN));
+        for update in updates {
+            let update: SessionUpdate = serde_json::from_value(update.clone()).expect("an ACP session update");
+            conversation.update(&update);
+        }
+        conversation.finish();
+        expected.assert_eq(&String::from_utf8(conversation.screen.into_inner()).expect("UTF-8"));
+    }
+
+    fn text(kind: &str, text: &str) -> Value {
+        json!({ "sessionUpdate": kind, "content": { "type": "text", "text": text } })
+    }
+
+    fn call(id: &str, title: &str, kind: &str) -> Value {
+        json!({ "sessionUpdate": "tool_call", "toolCallId": id, "title": title, "kind": kind })
+    }
+
+    fn update(id: &str, fields: Value) -> Value {
+        let mut update = json!({ "sessionUpdate": "tool_call_update", "toolCallId": id });
+        update.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        update
+    }
+
+    fn says(text: &str) -> Value {
+        json!([{ "type": "content", "content": { "type": "text", "text": text } }])
+    }
+
+    fn task() -> Vec<Value> {
+        let diff = json!([{ "type": "diff", "path": "/p/leap.sh", "oldText": "one\ntwo\n", "newText": "one\nthree\n" }]);
+        vec![
+            text("agent_thought_chunk", "The user wants"),
+            text("agent_thought_chunk", " the test to pass."),
+            text("agent_message_chunk", "\nI run the **tests**"),
+            text("agent_message_chunk", " first.\n"),
+            call("1", "sh test.sh", "execute"),
+            update("1", json!({ "status": "in_progress", "_meta": { "terminal_info": { "terminal_id": "1", "cwd": "/p" } } })),
+            update("1", json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": "\u{1b}[31m1900 fails\u{1b}[0m\r\n" } } })),
+            update("1", json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": "no newline" } } })),
+            update("1", json!({ "status": "completed", "_meta": { "terminal_exit": { "terminal_id": "1", "exit_code": 1, "signal": null } } })),
+            call("2", "Read leap.sh", "read"),
+            call("3", "Search “leap”", "search"),
+            update("3", json!({ "status": "completed", "content": says("a\nb\nc") })),
+            update("2", json!({ "status": "completed", "content": says("one\ntwo\nmore") })),
+            call("4", "Edit leap.sh", "edit"),
+            update("4", json!({ "status": "in_progress", "content": diff })),
+            update("4", json!({ "status": "completed", "content": diff })),
+            call("5", "Write /etc/passwd", "edit"),
+            update("5", json!({ "status": "failed", "content": says("outside of the workspace") })),
+            json!({ "sessionUpdate": "notice", "severity": "warning", "title": "retrying 2/5 in 8 s" }),
+            json!({ "sessionUpdate": "usage_update", "used": 12_345, "size": 128_000, "cost": { "amount": 0.0123, "currency": "USD" } }),
+            text("agent_message_chunk", "Done: `leap.sh` knows centuries now."),
+        ]
+    }
+
+    #[test]
+    fn a_task_on_a_terminal() {
+        check(Some(60), &task(), expect![[r#"
+              The user wants the test to pass.
+
+            I run the **tests** first.
+
+            ● sh test.sh
+              │ 1900 fails
+              │ no newline
+              ✗ exit 1, 0.0 s
+            ✓ Search “leap”  3 lines
+            ✓ Read leap.sh  3 lines
+            ✓ Edit leap.sh  +1 -1
+                1   one
+                2 - two
+                2 + three
+            ✗ Write /etc/passwd
+              │ outside of the workspace
+
+            ! retrying 2/5 in 8 s
+
+            Done: `leap.sh` knows centuries now.
+
+            12.3k of 128k tokens in context · $0.0123 · 0.0 s
+        "#]]);
+    }
+
+    #[test]
+    fn a_task_in_a_file() {
+        check(None, &task(), expect![[r#"
+            I run the **tests** first.
+
+            ● sh test.sh
+              │ 1900 fails
+              │ no newline
+              ✗ exit 1, 0.0 s
+            ✓ Search “leap”  3 lines
+            ✓ Read leap.sh  3 lines
+            ✓ Edit leap.sh  +1 -1
+                1   one
+                2 - two
+                2 + three
+            ✗ Write /etc/passwd
+              │ outside of the workspace
+
+            ! retrying 2/5 in 8 s
+
+            Done: `leap.sh` knows centuries now.
+
+            12.3k of 128k tokens in context · $0.0123 · 0.0 s
+        "#]]);
+    }
+
+    #[test]
+    fn much_output_is_shown_from_both_ends() {
+        let lines: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+        let mut updates = vec![
+            call("1", "make", "execute"),
+            update("1", json!({ "status": "in_progress" })),
+            update("1", json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": lines } } })),
+        ];
+        updates.push(update("1", json!({ "status": "completed", "_meta": { "terminal_exit": { "terminal_id": "1", "exit_code": 0, "signal": null } } })));
+        check(Some(40), &updates, expect![[r#"
+            ● make
+              │ line 1
+              │ line 2
+              │ line 3
+              │ line 4
+              │ line 5
+              │ line 6
+              │ line 7
+              │ line 8
+              │ line 9
+              │ line 10
+              │ line 11
+              │ line 12
+              │ line 13
+              │ line 14
+              │ line 15
+              │ line 16
+              │ line 17
+              │ line 18
+              │ line 19
+              │ line 20
+              │ line 21
+              │ line 22
+              │ line 23
+              │ line 24
+              │ line 25
+              │ line 26
+              │ line 27
+              │ line 28
+              │ line 29
+              │ line 30
+              │ … 65 more lines
+              │ line 96
+              │ line 97
+              │ line 98
+              │ line 99
+              │ line 100
+              ✓ exit 0, 0.0 s
+
+            0.0 s
+        "#]]);
+    }
+
+    #[test]
+    fn a_call_that_never_ends_is_named() {
+        check(Some(40), &[call("1", "Read a.txt", "read")], expect![[r#"
+            not finished: Read a.txt
+
+            0.0 s
+        "#]]);
+    }
+}
