@@ -182,7 +182,11 @@ impl Peer {
         match answer {
             Ok(answer) => match answer.outcome {
                 RequestPermissionOutcome::Selected(selected) => Ok(selected.option_id.0.to_string()),
-                _ => Err(AskError::Cancelled),
+                _ => {
+                    // The protocol says so: whoever cancels the question cancels the turn.
+                    session.cancel();
+                    Err(AskError::Cancelled)
+                }
             },
             Err(error) if error.code == ErrorCode::REQUEST_CANCELLED => Err(AskError::Cancelled),
             Err(error) => Err(AskError::Failed(self.words(&error))),

@@ -135,7 +135,7 @@ impl Projection {
         let state = update.state.unwrap_or(ToolState::Pending);
         let runs_a_command = kind == ToolKind::Execute
             || update.terminal.is_some()
-            || content.iter().any(|content| matches!(content, ToolContent::Terminal { .. }));
+            || content.iter().any(is_terminal);
         let mut call = Call {
             title: update.title.or_else(|| update.name.clone()).unwrap_or_else(|| "Tool call".into()),
             name: update.name,
@@ -195,7 +195,12 @@ impl Projection {
             call.state = state;
             fields.status = Some(status(state));
         }
-        fields.content = update.content.map(|content| call.content(&id, content, &mut meta));
+        let is_over = is_over(call.state);
+        fields.content = update.content.map(|content| {
+            // What the command printed stays in sight, also when what became of it is told in other words.
+            let printed = if is_over && !content.iter().any(is_terminal) { call.printed(&id) } else { None };
+            printed.into_iter().chain(call.content(&id, content, &mut meta)).collect()
+        });
         fields.locations = update.locations.map(locations);
         fields.raw_input = update.raw_input;
         fields.raw_output = update.raw_output;
@@ -204,7 +209,7 @@ impl Projection {
             call.start_terminal(&id, &mut content);
             fields.content = (!content.is_empty()).then_some(content);
         }
-        if is_over(call.state) {
+        if is_over {
             if let Output::Tail(tail) = &mut call.output
                 && fields.content.is_none()
                 && tail.due().is_some()
@@ -278,9 +283,7 @@ impl Call {
         for content in content {
             match (&mut self.output, content) {
                 (Output::Appended { started, streamed }, ToolContent::Terminal { output, exit_code, .. }) => {
-                    if !*started {
-                        *started = true;
-                    }
+                    *started = true;
                     shown.push(ToolCallContent::Terminal(Terminal::new(id.to_owned())));
                     if !*streamed && !output.is_empty() {
                         *streamed = true;
@@ -295,6 +298,15 @@ impl Call {
             }
         }
         shown
+    }
+
+    /// What the command has printed so far, as the client shows it.
+    fn printed(&mut self, id: &str) -> Option<ToolCallContent> {
+        match &mut self.output {
+            Output::Appended { started: true, .. } => Some(ToolCallContent::Terminal(Terminal::new(id.to_owned()))),
+            Output::Tail(tail) if !tail.is_empty() => Some(tail.take(Instant::now()).into()),
+            _ => None,
+        }
     }
 
     fn start_terminal(&mut self, id: &str, content: &mut Vec<ToolCallContent>) {
@@ -330,6 +342,10 @@ fn shows(call_id: &str, text: String) -> SessionUpdate {
 
 fn present(meta: Meta) -> Option<Meta> {
     (!meta.is_empty()).then_some(meta)
+}
+
+fn is_terminal(content: &ToolContent) -> bool {
+    matches!(content, ToolContent::Terminal { .. })
 }
 
 fn is_over(state: ToolState) -> bool {

@@ -77,6 +77,10 @@ impl Tail {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// When it should be sent: `None` if there is nothing new.
     pub(super) fn due(&self) -> Option<Instant> {
         self.dirty.then_some(self.next)

@@ -187,6 +187,23 @@ fn the_end_of_a_call_shows_the_last_of_its_output_at_once() {
 }
 
 #[test]
+fn what_a_command_printed_stays_in_sight_when_it_is_cancelled() {
+    let cancelled = |view: &mut Projection| {
+        told(view, call("c", |call| call.terminal = Some(("make".into(), "/w".into()))));
+        told(view, Update::TerminalOutput { call_id: "c".into(), data: "one\n".into() });
+        let done = told(view, call("c", |call| {
+            call.state = Some(ToolState::Failed);
+            call.content = Some(vec![ToolContent::text("cancelled by the user")]);
+        }));
+        let content = done[0]["content"].clone();
+        assert_eq!(content[1]["content"]["text"], "cancelled by the user");
+        content[0].clone()
+    };
+    assert_eq!(cancelled(&mut appending()), json!({ "type": "terminal", "terminalId": "c" }));
+    assert_eq!(cancelled(&mut view(|_| {}))["content"]["text"], "```\none\n```");
+}
+
+#[test]
 fn notices_go_where_the_client_has_a_place_for_them_and_are_never_silent() {
     let mut notice = Notice::new(Severity::Warning, "MCP server `x` is not there");
     notice.description = Some("no such file".into());
