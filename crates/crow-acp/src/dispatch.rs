@@ -6,7 +6,7 @@ use crow_hooks::hookimpls;
 use crate::agent::Agent;
 use crate::answers::{StopReason, Turn, TurnDecision};
 use crate::delta::Deltas;
-use crate::hooks::*;
+use crate::hooks::CrowHooks;
 use crate::options::{CommandCall, CommandError, CommandReply};
 use crate::provider::{Completion, ProviderError, Request};
 use crate::session::Session;

@@ -39,9 +39,11 @@ impl History {
                 EventKind::Injected { message } | EventKind::Partial { message } => history.messages.push(message.clone()),
                 EventKind::Assistant { message, usage, cost: price, model: _ } => {
                     history.messages.push(message.clone());
-                    history.usage.add(usage);
-                    history.context_used = usage.total();
-                    cost = cost.zip(*price).map(|(sum, price)| sum + price);
+                    if *usage != Usage::default() {
+                        history.usage.add(usage);
+                        history.context_used = usage.total();
+                        cost = cost.zip(*price).map(|(sum, price)| sum + price);
+                    }
                 }
                 EventKind::Tool(tool) => history.messages.push(tool.message.clone()),
                 EventKind::Cancelled { message: Some(message) } => history.messages.push(message.clone()),

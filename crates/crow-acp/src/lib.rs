@@ -39,6 +39,7 @@ mod run;
 mod run_loop;
 mod schema;
 mod secret;
+pub mod server;
 mod session;
 mod tool;
 mod update;

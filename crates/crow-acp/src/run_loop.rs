@@ -86,7 +86,7 @@ async fn turn(run: &mut Run) -> Result<Option<StopReason>, Ended> {
     }
 
     run.after_the_model(run.hooks.after_turn(agent, session, &response.usage)).await?;
-    Ok(run.stop_reason(&response))
+    Ok(Run::stop_reason(&response))
 }
 
 impl Run {

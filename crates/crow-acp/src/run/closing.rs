@@ -4,6 +4,7 @@ use super::{Ended, Run, new_id};
 use crate::answers::{RunError, RunOutcome, StopReason};
 use crate::event::EventKind;
 use crate::message::Message;
+use crate::model::{ModelId, Usage};
 use crate::update::{Notice, Severity, Update};
 
 impl Run {
@@ -56,10 +57,10 @@ impl Run {
     /// What had arrived of the answer when the request failed: it stays in the conversation, as an answer.
     pub(crate) async fn keep_partial_answer(&mut self) {
         let Some(message) = self.partial() else { return };
-        let model = self.session.model().unwrap_or_else(|| crate::model::ModelId::new("unknown", "unknown"));
+        let model = self.session.model().unwrap_or_else(|| ModelId::new("unknown", "unknown"));
         self.session.push_own(message.clone());
-        let usage = crate::model::Usage::new(self.session.context_used(), message.estimated_tokens());
-        self.record_answer(EventKind::Assistant { message, model, usage, cost: None }).await;
+        // The provider did not live to tell the usage.
+        self.record_answer(EventKind::Assistant { message, model, usage: Usage::default(), cost: None }).await;
     }
 
     fn partial(&self) -> Option<Message> {

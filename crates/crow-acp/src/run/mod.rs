@@ -175,7 +175,7 @@ impl Run {
     }
 
     /// The stop reason that an answer without tool calls means; `None` if there are calls.
-    pub(crate) fn stop_reason(&self, response: &Response) -> Option<StopReason> {
+    pub(crate) fn stop_reason(response: &Response) -> Option<StopReason> {
         if response.message.tool_calls().next().is_some() {
             return None;
         }

@@ -1,14 +1,11 @@
 //! The call order of a run is a contract: what hooks.md of the design says, hook by hook.
-#![allow(missing_docs, unreachable_pub)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crow_acp::*;
 use expect_test::{Expect, expect};
-use support::{Fixture, Turn, agent, calls, text};
+use crate::support::{self, Fixture, Turn, agent, calls, text};
 
 fn check(trace: &support::Trace, expected: Expect) {
     expected.assert_eq(&trace.take());
@@ -16,7 +13,7 @@ fn check(trace: &support::Trace, expected: Expect) {
 
 #[tokio::test]
 async fn start() {
-    let (agent, trace, _) = agent(vec![], |_| {}).await;
+    let (agent, trace, _) = agent(vec![]).await;
     agent.startup().await;
     agent.startup().await;
     check(&trace, expect![[r#"
@@ -27,7 +24,7 @@ async fn start() {
 
 #[tokio::test]
 async fn session() {
-    let (agent, trace, _) = agent(vec![], |_| {}).await;
+    let (agent, trace, _) = agent(vec![]).await;
     agent.startup().await;
     trace.take();
     agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();

@@ -24,20 +24,33 @@ pub fn text(text: &str) -> Turn {
 }
 
 pub fn calls(names: &[&str]) -> Turn {
-    let deltas = names.iter().enumerate();
-    let deltas = deltas.map(|(at, name)| Delta::tool_call(at, Some(format!("c{at}")), Some((*name).into()), "{}"));
+    let calls: Vec<_> = names.iter().map(|name| (*name, "{}")).collect();
+    calls_with(&calls)
+}
+
+pub fn calls_with(calls: &[(&str, &str)]) -> Turn {
+    let deltas = calls.iter().enumerate();
+    let deltas =
+        deltas.map(|(at, (name, with))| Delta::tool_call(at, Some(format!("c{at}")), Some((*name).into()), *with));
     Turn::Say(deltas.collect(), Finish::ToolCalls)
 }
 
-struct Model(Mutex<VecDeque<Turn>>);
+struct Model {
+    turns: Mutex<VecDeque<Turn>>,
+    requests: Requests,
+}
+
+/// What the scripted model was asked.
+pub type Requests = Arc<Mutex<Vec<Request>>>;
 
 impl Provider for Model {
     fn stream<'a>(
         &'a self,
-        _request: &'a Request,
+        request: &'a Request,
         deltas: &'a mut Deltas<'_>,
     ) -> BoxFuture<'a, Result<Completion, ProviderError>> {
-        let turn = self.0.lock().unwrap().pop_front().expect("the script has a turn for each request");
+        self.requests.lock().unwrap().push(request.clone());
+        let turn = self.turns.lock().unwrap().pop_front().expect("the script has a turn for each request");
         Box::pin(async move {
             let (said, end) = match turn {
                 Turn::Say(said, finish) => (said, Some(Ok(finish))),
@@ -61,12 +74,17 @@ impl Provider for Model {
 struct Echo;
 
 impl ToolHandler for Echo {
-    fn call<'a>(&'a self, _cx: &'a ToolContext, call: &'a ToolCall) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
+    fn call<'a>(&'a self, cx: &'a ToolContext, call: &'a ToolCall) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
         Box::pin(async move {
             if call.name == "hang" {
                 std::future::pending::<()>().await;
             }
-            Ok(ToolOutcome::ok(format!("{} ran", call.name)))
+            if call.name == "meet" {
+                // Two calls meet here, or neither returns.
+                let meeting = cx.session.get::<tokio::sync::Barrier>().expect("the test put it there");
+                meeting.wait().await;
+            }
+            Ok(ToolOutcome::ok(format!("{} ran with {}", call.name, call.arguments)))
         })
     }
 }
@@ -75,8 +93,8 @@ impl ToolHandler for Echo {
 pub struct Scripted(Mutex<Option<Model>>);
 
 impl Scripted {
-    pub fn new(turns: Vec<Turn>) -> Self {
-        Self(Mutex::new(Some(Model(Mutex::new(turns.into())))))
+    pub fn new(turns: Vec<Turn>, requests: Requests) -> Self {
+        Self(Mutex::new(Some(Model { turns: Mutex::new(turns.into()), requests })))
     }
 }
 
@@ -105,7 +123,8 @@ impl CrowHooks for Scripted {
         vec![
             ToolDescriptor::new("look", "looks", schema.clone(), Echo).read_only(),
             ToolDescriptor::new("poke", "pokes", schema.clone(), Echo),
-            ToolDescriptor::new("hang", "hangs", schema, Echo).read_only(),
+            ToolDescriptor::new("hang", "hangs", schema.clone(), Echo).read_only(),
+            ToolDescriptor::new("meet", "meets", schema, Echo).read_only(),
         ]
     }
 
@@ -113,8 +132,8 @@ impl CrowHooks for Scripted {
         vec![Command::new("hello", "says hello", Hello)]
     }
 
-    fn request_permission(&self) -> Permission {
-        Permission::Allow
+    fn request_permission(&self, call: &ToolCall) -> Option<Permission> {
+        (call.name != "poke" || call.arguments.get("quietly").is_none()).then_some(Permission::Allow)
     }
 }
 
@@ -146,6 +165,25 @@ impl Monitor for Trace {
     fn after_call(&self, _hook: &'static HookSpec, _outcome: Option<Result<(), &HookError>>, _took: std::time::Duration) {}
 }
 
+/// The log, as a store would keep it.
+#[derive(Clone, Default)]
+pub struct Log(pub Arc<Mutex<Vec<Event>>>);
+
+#[hookimpls]
+impl CrowHooks for Log {
+    fn record_event(&self, event: &Event) {
+        let mut events = self.0.lock().unwrap();
+        events.retain(|other| other.seq != event.seq);
+        events.push(event.clone());
+        events.sort_by_key(|event| event.seq);
+    }
+
+    fn load_session(&self, session_id: &str) -> SessionRecord {
+        let summary = SessionSummary::new(session_id, std::env::temp_dir(), 0);
+        SessionRecord::new(summary, self.0.lock().unwrap().clone())
+    }
+}
+
 #[hookimpls]
 impl CrowHooks for Trace {
     fn record_event(&self, event: &Event) {
@@ -173,6 +211,13 @@ impl Client for Screen {
 }
 
 impl Screen {
+    /// All notices.
+    pub fn notices(&self) -> String {
+        let updates = self.0.lock().unwrap();
+        let notice = |update: &Update| if let Update::Notice(notice) = update { Some(notice.title.clone()) } else { None };
+        updates.iter().filter_map(notice).collect::<Vec<_>>().join("\n")
+    }
+
     /// All text the agent said.
     pub fn said(&self) -> String {
         let updates = self.0.lock().unwrap();
@@ -185,6 +230,7 @@ pub struct Fixture {
     pub session: Session,
     pub trace: Trace,
     pub screen: Arc<Screen>,
+    pub requests: Requests,
 }
 
 impl Fixture {
@@ -194,11 +240,12 @@ impl Fixture {
     }
 
     pub async fn with(turns: Vec<Turn>, more: impl FnOnce(&PluginManager)) -> Self {
-        let (agent, trace, screen) = agent(turns, more).await;
+        let requests = Requests::default();
+        let (agent, trace, screen) = agent_with(turns, requests.clone(), more).await;
         let session = agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();
         session.set_model(&ModelId::new("test", "scripted")).await.unwrap();
         trace.take();
-        Self { agent, session, trace, screen }
+        Self { agent, session, trace, screen, requests }
     }
 
     pub async fn prompt(&self, text: &str) -> RunOutcome {
@@ -206,12 +253,20 @@ impl Fixture {
     }
 }
 
-pub async fn agent(turns: Vec<Turn>, more: impl FnOnce(&PluginManager)) -> (Agent, Trace, Arc<Screen>) {
+pub async fn agent(turns: Vec<Turn>) -> (Agent, Trace, Arc<Screen>) {
+    agent_with(turns, Requests::default(), |_| {}).await
+}
+
+async fn agent_with(
+    turns: Vec<Turn>,
+    requests: Requests,
+    more: impl FnOnce(&PluginManager),
+) -> (Agent, Trace, Arc<Screen>) {
     let trace = Trace::default();
     let plugins = PluginManager::new();
     plugins.register(Dispatch).unwrap();
     plugins.register(Limits).unwrap();
-    plugins.register(Scripted::new(turns)).unwrap();
+    plugins.register(Scripted::new(turns, requests)).unwrap();
     plugins.register(trace.clone()).unwrap();
     more(&plugins);
     plugins.add_monitor(Arc::new(trace.clone()));
