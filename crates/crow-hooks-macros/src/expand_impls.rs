@@ -9,6 +9,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, Type, spanned::Spanned};
 
 use crate::{
+    expand_absent::stand_in,
     options::{ImplOptions, duration_tokens},
     parse_impls::{Method, Plugin},
 };
@@ -48,12 +49,12 @@ fn about(plugin: &Plugin) -> TokenStream {
     let name = options.name.as_ref().map_or_else(|| kebab_case(&item.self_ty), syn::LitStr::value);
     let version = match &options.version {
         Some(version) => quote!(::core::option::Option::Some(#version)),
-        None => quote!(::core::option_env!("CARGO_PKG_VERSION")),
+        _ => quote!(::core::option_env!("CARGO_PKG_VERSION")),
     };
-    let budget = match options.budget.map(duration_tokens) {
-        Some(time) => quote!(::core::option::Option::Some(#time)),
-        None => quote!(::core::option::Option::None),
-    };
+    let budget = options
+        .budget
+        .map(duration_tokens)
+        .map_or_else(|| quote!(::core::option::Option::None), |time| quote!(::core::option::Option::Some(#time)));
     quote! {
         fn __about(&self) -> (&'static str, ::core::option::Option<&'static str>, &'static str, u32, ::core::option::Option<::core::time::Duration>) {
             (#name, #version, ::core::any::type_name::<Self>(), <dyn #contract + 'static>::API, #budget)
@@ -71,7 +72,8 @@ fn kebab_case(ty: &Type) -> String {
     let mut kebab = String::new();
     for (at, letter) in letters.iter().enumerate() {
         let after_lower = at > 0 && (letters[at - 1].is_lowercase() || letters[at - 1].is_ascii_digit());
-        let ends_acronym = at > 0 && letters[at - 1].is_uppercase() && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
+        let ends_acronym =
+            at > 0 && letters[at - 1].is_uppercase() && letters.get(at + 1).is_some_and(|next| next.is_lowercase());
         if letter.is_uppercase() && (after_lower || ends_acronym) {
             kebab.push('-');
         }
@@ -87,6 +89,16 @@ fn glue(plugin: &Plugin, method: &Method) -> TokenStream {
     let taken = args.iter().filter(|_| !options.wrapper).map(|(name, _)| name.to_string());
     let chosen = chosen(options);
     let attach = if options.wrapper { wrapper(method) } else { implementation(method) };
+    if options.optionalhook {
+        let stand_in = stand_in(method);
+        return quote! {
+            #(#cfgs)*
+            {
+                #stand_in
+                <dyn #contract + 'static>::HOOKS.#hook().__slot(&mut __plugin, &self, #text, &[#(#taken),*]) #chosen #attach;
+            }
+        };
+    }
     quote! {
         #(#cfgs)*
         __plugin.hook(<dyn #contract + 'static>::HOOKS.#hook, #text, &[#(#taken),*]) #chosen #attach;
@@ -119,7 +131,8 @@ fn implementation(method: &Method) -> TokenStream {
     let takes: TokenStream = if method.args.is_empty() {
         quote!(let _ = __args;)
     } else {
-        let take = |((name, ty), local): (&(Ident, Type), &Ident)| quote_spanned!(ty.span()=> let #local: #ty = __args.#name;);
+        let take =
+            |((name, ty), local): (&(Ident, Type), &Ident)| quote_spanned!(ty.span()=> let #local: #ty = __args.#name;);
         method.args.iter().zip(&locals).map(take).collect()
     };
     if method.asynchronous {

@@ -19,7 +19,10 @@ struct Names {
 impl Names {
     fn of(spec: &Spec) -> Self {
         let camel = camel_case(&spec.name.to_string());
-        Self { marker: Ident::new(&camel, spec.name.span()), args: Ident::new(&format!("{camel}Args"), spec.name.span()) }
+        Self {
+            marker: Ident::new(&camel, spec.name.span()),
+            args: Ident::new(&format!("{camel}Args"), spec.name.span()),
+        }
     }
 }
 
@@ -61,6 +64,11 @@ fn the_trait(contract: &Contract) -> TokenStream {
             fn __about(&self) -> (&'static str, ::core::option::Option<&'static str>, &'static str, u32, ::core::option::Option<::core::time::Duration>);
             #[doc(hidden)]
             fn __attach(self: #private::Arc<Self>, into: &mut dyn #private::Any);
+            /// A name that is only known at run time.
+            #[doc(hidden)]
+            fn __name(&self) -> ::core::option::Option<#krate::PluginName> {
+                ::core::option::Option::None
+            }
         }
 
         #[doc(hidden)]
@@ -71,12 +79,21 @@ fn the_trait(contract: &Contract) -> TokenStream {
             fn __attach(self: #private::Arc<Self>, into: &mut dyn #private::Any) {
                 T::__attach(#private::Arc::clone(&*self), into);
             }
+            fn __name(&self) -> ::core::option::Option<#krate::PluginName> {
+                T::__name(self)
+            }
         }
 
         #[doc(hidden)]
         #[derive(Clone, Copy)]
         #[allow(missing_debug_implementations, missing_docs)]
         #vis struct #specs { #(pub #fields: #markers,)* }
+
+        #[doc(hidden)]
+        #[allow(missing_docs)]
+        impl #specs {
+            #(pub fn #fields(&self) -> #markers { #markers })*
+        }
 
         impl dyn #name {
             /// The hooks, one field each.
@@ -111,9 +128,33 @@ fn the_trait(contract: &Contract) -> TokenStream {
         }
 
         #[doc(hidden)]
+        impl #name for #krate::Closures<dyn #name> {
+            fn __about(&self) -> (&'static str, ::core::option::Option<&'static str>, &'static str, u32, ::core::option::Option<::core::time::Duration>) {
+                ("closures", ::core::option::Option::None, "closures", <dyn #name>::API, ::core::option::Option::None)
+            }
+            fn __attach(self: #private::Arc<Self>, into: &mut dyn #private::Any) {
+                if let ::core::option::Option::Some(into) = <dyn #name>::__registrar(into) {
+                    self.attach(into);
+                }
+            }
+            fn __name(&self) -> ::core::option::Option<#krate::PluginName> {
+                ::core::option::Option::Some(self.name().clone())
+            }
+        }
+
+        impl<__B: #krate::Backend> #krate::Bridged<__B> for dyn #name
+        where
+            #(#markers: #krate::Bridge<__B>,)*
+        {
+            fn visit_bridges<V: #krate::BridgeVisitor<__B, dyn #name>>(visitor: &mut V) {
+                #(visitor.hook(#markers);)*
+            }
+        }
+
+        #[doc(hidden)]
         impl<P: #name + ?::core::marker::Sized> #private::Accepts<P> for dyn #name {
             fn info(plugin: &P) -> #krate::PluginInfo {
-                #krate::PluginInfo::about(#name::__about(plugin))
+                #krate::PluginInfo::about(#name::__about(plugin), #name::__name(plugin))
             }
             fn attach(plugin: #private::Arc<P>, into: &mut #private::Registrar<dyn #name>) {
                 P::__attach(plugin, into);
@@ -177,16 +218,38 @@ fn method(contract: &Contract, spec: &Spec) -> TokenStream {
     } else {
         (quote!(), quote!(&self), Lifetime::new("'_", Span::call_site()))
     };
+    if spec.options.historic.is_some() {
+        return historic_method(contract, spec);
+    }
     let result = quote!(::core::result::Result<#collected, #krate::HookError>);
-    let (returns, how) = if spec.sync {
-        (result, quote!(call_sync))
-    } else {
-        (quote!(#krate::Call<#lifetime, #marker>), quote!(call))
-    };
+    let (returns, how) =
+        if spec.sync { (result, quote!(call_sync)) } else { (quote!(#krate::Call<#lifetime, #marker>), quote!(call)) };
     quote! {
         #(#attrs)*
         pub fn #name #generics (#receiver, #(#names: #types),*) -> #returns {
             self.0.#how::<#marker>(#args { #(#names),* })
+        }
+    }
+}
+
+/// A historic call: what it remembers is given to plugins that register later, with the values to a callback.
+fn historic_method(contract: &Contract, spec: &Spec) -> TokenStream {
+    let krate = &contract.krate;
+    let Names { marker, args } = Names::of(spec);
+    let Spec { attrs, name, .. } = spec;
+    let names: Vec<_> = spec.args.iter().map(|arg| &arg.name).collect();
+    let types = spec.args.iter().map(|arg| &arg.ty);
+    let (callback, each) = match &spec.output {
+        Some(output) => (
+            quote!(each: impl ::core::ops::Fn(#output) + ::core::marker::Send + ::core::marker::Sync + 'static),
+            quote!(each),
+        ),
+        None => (quote!(), quote!(|()| ())),
+    };
+    quote! {
+        #(#attrs)*
+        pub fn #name(&self, #(#names: #types,)* #callback) -> ::core::result::Result<(), #krate::HookError> {
+            self.0.call_historic::<#marker>(#args { #(#names),* }, #each)
         }
     }
 }
@@ -207,8 +270,9 @@ fn hook(contract: &Contract, spec: &Spec) -> TokenStream {
     let fields: Vec<_> = spec.args.iter().map(|arg| &arg.name).collect();
     let types = spec.args.iter().map(|arg| &arg.ty);
     let text = format!("The arguments of [`{marker}`].");
-    let (generics, of_a, of_s) = if spec.borrows { (quote!(<'a>), quote!(<'a>), quote!(<'s>)) } else { (quote!(), quote!(), quote!()) };
-    let again = spec.args.iter().map(reborrow);
+    let (generics, of_a, of_s) =
+        if spec.borrows { (quote!(<'a>), quote!(<'a>), quote!(<'s>)) } else { (quote!(), quote!(), quote!()) };
+    let reborrowed = spec.args.iter().map(reborrow);
     let output = spec.output.as_ref().map_or_else(|| quote!(()), |output| quote!(#output));
     let collected = collected(spec);
     let data = data(krate, spec);
@@ -220,6 +284,18 @@ fn hook(contract: &Contract, spec: &Spec) -> TokenStream {
             }
         }
     });
+    let (derive, again) = match &spec.options.historic {
+        None => (quote!(), quote!()),
+        Some(_) => (
+            quote!(#[derive(Clone)]),
+            quote! {
+                fn again(args: &Self::Args<'static>) -> ::core::option::Option<Self::Args<'static>> {
+                    ::core::option::Option::Some(::core::clone::Clone::clone(args))
+                }
+            },
+        ),
+    };
+    let bridge = bridge(krate, spec);
     quote! {
         #(#attrs)*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -227,6 +303,7 @@ fn hook(contract: &Contract, spec: &Spec) -> TokenStream {
 
         #[doc = #text]
         #[allow(missing_docs, missing_debug_implementations)]
+        #derive
         #vis struct #args #generics { #(pub #fields: #types,)* }
 
         #[allow(clippy::all, clippy::pedantic)]
@@ -238,10 +315,11 @@ fn hook(contract: &Contract, spec: &Spec) -> TokenStream {
             const SPEC: &'static #krate::HookSpec = &#data;
 
             fn reborrow<'s, 'a: 's>(args: &'s mut Self::Args<'a>) -> #args #of_s {
-                #args { #(#again,)* }
+                #args { #(#reborrowed,)* }
             }
 
             #keep
+            #again
 
             fn list(tables: &<dyn #contract_name as #krate::Contract>::Tables) -> &#krate::__private::Arc<#krate::__private::HookList<Self>> {
                 &tables.#name
@@ -253,6 +331,106 @@ fn hook(contract: &Contract, spec: &Spec) -> TokenStream {
         }
 
         impl #krate::#kind for #marker {}
+
+        impl #marker {
+            #[doc(hidden)]
+            pub fn __slot<'r, P: ::core::marker::Send + ::core::marker::Sync + 'static>(
+                self,
+                plugin: &'r mut #krate::__private::Attach<'_, dyn #contract_name, P>,
+                _: &#krate::__private::Arc<P>,
+                method: &'static str,
+                args: &'static [&'static str],
+            ) -> #krate::__private::Slot<'r, dyn #contract_name, P, Self> {
+                plugin.hook(self, method, args)
+            }
+        }
+
+        #bridge
+    }
+}
+
+/// How the arguments and results of a hook cross to another world, for every world to which their types can.
+fn bridge(krate: &syn::Path, spec: &Spec) -> TokenStream {
+    let marker = Names::of(spec).marker;
+    let bounds = spec.args.iter().map(|arg| {
+        let ty = match &arg.ty {
+            syn::Type::Reference(reference) => &*reference.elem,
+            ty => ty,
+        };
+        let ty = match ty {
+            // Behind a reference a trait object lives as long as that, not for ever.
+            syn::Type::TraitObject(object)
+                if !object.bounds.iter().any(|bound| matches!(bound, syn::TypeParamBound::Lifetime(_))) =>
+            {
+                quote!((#object + 'a))
+            }
+            ty => quote!(#ty),
+        };
+        quote!(for<'a> #ty: #krate::Lend<__B>,)
+    });
+    let lend = spec.args.iter().map(|arg| {
+        let (name, text) = (&arg.name, arg.name.to_string());
+        let value = match arg.passing {
+            Passing::Shared => quote!(args.#name),
+            Passing::Mutable => quote!(&*args.#name),
+            Passing::Value | Passing::Reborrow => quote!(&args.#name),
+        };
+        quote! {
+            if wanted(#text) {
+                into.push((#text, #krate::Lend::<__B>::lend(#value, context)?));
+            }
+        }
+    });
+    let reclaim =
+        spec.args.iter().filter(|arg| matches!(arg.passing, Passing::Mutable | Passing::Reborrow)).map(|arg| {
+            let (name, text) = (&arg.name, arg.name.to_string());
+            let place =
+                if arg.passing == Passing::Mutable { quote!(&mut *args.#name) } else { quote!(&mut args.#name) };
+            quote! {
+                if let ::core::option::Option::Some((_, value)) = lent.iter().find(|(name, _)| *name == #text) {
+                    #krate::Lend::<__B>::reclaim(#place, value, context)?;
+                }
+            }
+        });
+    let (output, collected) =
+        (spec.output.as_ref().map_or_else(|| quote!(()), |output| quote!(#output)), collected(spec));
+    quote! {
+        #[doc(hidden)]
+        #[allow(unused_variables, clippy::all, clippy::pedantic)]
+        impl<__B: #krate::Backend> #krate::Bridge<__B> for #marker
+        where
+            #(#bounds)*
+            #output: #krate::Take<__B>,
+            #collected: #krate::Lend<__B> + #krate::Take<__B>,
+        {
+            fn lend(
+                args: &Self::Args<'_>,
+                wanted: &dyn ::core::ops::Fn(&str) -> bool,
+                context: &__B::Context,
+                into: &mut #krate::Lent<__B>,
+            ) -> ::core::result::Result<(), #krate::BoxError> {
+                #(#lend)*
+                ::core::result::Result::Ok(())
+            }
+
+            fn reclaim(args: &mut Self::Args<'_>, lent: &#krate::Lent<__B>, context: &__B::Context) -> ::core::result::Result<(), #krate::BoxError> {
+                #(#reclaim)*
+                ::core::result::Result::Ok(())
+            }
+
+            fn take(value: __B::Value, context: &__B::Context) -> ::core::result::Result<::core::option::Option<Self::Output>, #krate::BoxError> {
+                <#output as #krate::Take<__B>>::take(value, context)
+            }
+
+            fn lend_result(collected: &Self::Collected, context: &__B::Context) -> ::core::result::Result<__B::Value, #krate::BoxError> {
+                #krate::Lend::<__B>::lend(collected, context)
+            }
+
+            fn take_result(value: __B::Value, context: &__B::Context) -> ::core::result::Result<Self::Collected, #krate::BoxError> {
+                let taken = <#collected as #krate::Take<__B>>::take(value, context)?;
+                ::core::result::Result::Ok(taken.unwrap_or_default())
+            }
+        }
     }
 }
 

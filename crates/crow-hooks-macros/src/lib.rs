@@ -4,6 +4,9 @@
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
+#[cfg(feature = "discover")]
+mod discover;
+mod expand_absent;
 mod expand_impls;
 mod expand_specs;
 mod options;
@@ -75,4 +78,23 @@ pub fn hookimpls(options: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemImpl);
     let plugin = parse_impls::parse(options, item);
     plugin.map_or_else(syn::Error::into_compile_error, |plugin| expand_impls::expand(&plugin)).into()
+}
+
+/// Registers every dependency of this crate that is a plugin: `plugins!(manager)?`.
+///
+/// A plugin crate exports `pub fn plugin()`. The macro reads the `[dependencies]` of the crate it is used in, so that
+/// after `cargo add crow-foo` nothing else is to be written. Renamed dependencies, those behind a feature and those of
+/// `[target.'cfg(..)']` are understood; crates without a `plugin` function are passed over.
+///
+/// The order of registration is that of the dependencies' names, alphabetically, so an impl of `zebra` is called before
+/// one of `ant` (last in, first out); plugins that care use `tryfirst`, `before = ".."` and the like. What the manager
+/// has [blocked](https://docs.rs/crow-hooks/latest/crow_hooks/struct.PluginManager.html#method.block) stays out, and
+/// `plugins!(manager, skip = ["crow-foo"])` does not even look at a dependency.
+///
+/// The value is `Result<Vec<PluginName>, RegisterError>`: the names in order of registration, or the first error.
+#[cfg(feature = "discover")]
+#[proc_macro]
+pub fn plugins(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as discover::Input);
+    discover::expand(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -81,7 +81,10 @@ impl SpecOptions {
             attr.parse_args_with(|input: ParseStream<'_>| each_option(input, |name, input| options.set(name, input)))?;
         }
         if let (Some(_), Some(historic)) = (&options.firstresult, &options.historic) {
-            return Err(Error::new(historic.span(), "a hook cannot be both `firstresult` and `historic`: nobody waits for the result of a call that is replayed"));
+            return Err(Error::new(
+                historic.span(),
+                "a hook cannot be both `firstresult` and `historic`: nobody waits for the result of a call that is replayed",
+            ));
         }
         Ok(options)
     }

@@ -44,13 +44,19 @@ fn method(function: &mut ImplItemFn) -> Result<Method> {
     let options = ImplOptions::take(&mut function.attrs)?;
     let signature = &function.sig;
     if !signature.generics.params.is_empty() {
-        return Err(Error::new_spanned(&signature.generics, "a hookimpl cannot be generic: it is called with the hook's own types"));
+        return Err(Error::new_spanned(
+            &signature.generics,
+            "a hookimpl cannot be generic: it is called with the hook's own types",
+        ));
     }
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
         Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {}
         Some(FnArg::Receiver(receiver)) => {
-            return Err(Error::new_spanned(receiver, "a hookimpl takes `&self`: calls may run at the same time, so what it changes is behind a lock or an atomic"));
+            return Err(Error::new_spanned(
+                receiver,
+                "a hookimpl takes `&self`: calls may run at the same time, so what it changes is behind a lock or an atomic",
+            ));
         }
         _ => return Err(Error::new_spanned(&signature.ident, "a hookimpl takes `&self` first")),
     }
@@ -59,6 +65,12 @@ fn method(function: &mut ImplItemFn) -> Result<Method> {
         return Err(Error::new_spanned(
             &signature.inputs,
             "a wrapper takes `&self` and `mut next: Next<'_, Hook>`; the hook's arguments are in `next.args`",
+        ));
+    }
+    if options.wrapper && options.optionalhook {
+        return Err(Error::new_spanned(
+            &signature.ident,
+            "a wrapper cannot be an `optionalhook`: it names its hook's type in `Next`, which must exist",
         ));
     }
     let hook = match &options.specname {
@@ -81,6 +93,8 @@ fn argument(input: &FnArg) -> Result<(Ident, Type)> {
     };
     match &*input.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Ok((pat.ident.clone(), (*input.ty).clone())),
-        other => Err(Error::new_spanned(other, "an argument of a hookimpl is a plain name: the name it has in the contract")),
+        other => {
+            Err(Error::new_spanned(other, "an argument of a hookimpl is a plain name: the name it has in the contract"))
+        }
     }
 }

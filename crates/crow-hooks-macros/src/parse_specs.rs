@@ -2,7 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Attribute, Error, FnArg, Ident, ItemTrait, LitStr, Pat, Path, Result, ReturnType, TraitItem, TraitItemFn, Type, Visibility, parse_quote};
+use syn::{
+    Attribute, Error, FnArg, Ident, ItemTrait, LitStr, Pat, Path, Result, ReturnType, TraitItem, TraitItemFn, Type,
+    Visibility, parse_quote,
+};
 
 use crate::{
     options::{ContractOptions, SpecOptions, doc_text, take},
@@ -60,11 +63,10 @@ pub(crate) fn parse(options: ContractOptions, item: ItemTrait) -> Result<Contrac
         attrs: item.attrs,
         vis: item.vis,
         name: item.ident,
-        project: match options.project {
-            Some(project) => project.into_token_stream(),
-            None => quote::quote!(::core::env!("CARGO_PKG_NAME")),
-        },
-        api: options.api.map_or_else(|| quote::quote!(1), |api| api.into_token_stream()),
+        project: options
+            .project
+            .map_or_else(|| quote::quote!(::core::env!("CARGO_PKG_NAME")), ToTokens::into_token_stream),
+        api: options.api.map_or_else(|| quote::quote!(1), ToTokens::into_token_stream),
         krate: options.krate.unwrap_or_else(|| parse_quote!(::crow_hooks)),
         hooks,
     })
@@ -77,7 +79,10 @@ fn spec(mut function: TraitItemFn) -> Result<Spec> {
     }
     let signature = function.sig;
     if !signature.generics.params.is_empty() {
-        return Err(Error::new_spanned(&signature.generics, "a hook cannot be generic: its impls are called through one table"));
+        return Err(Error::new_spanned(
+            &signature.generics,
+            "a hook cannot be generic: its impls are called through one table",
+        ));
     }
     let mut args = Vec::new();
     let mut borrows = false;
@@ -91,7 +96,10 @@ fn spec(mut function: TraitItemFn) -> Result<Spec> {
         _ => None,
     };
     if let (Some(firstresult), None) = (&options.firstresult, &output) {
-        return Err(Error::new(firstresult.span(), "a `firstresult` hook needs an output: without one there is no first result"));
+        return Err(Error::new(
+            firstresult.span(),
+            "a `firstresult` hook needs an output: without one there is no first result",
+        ));
     }
     let sync = signature.asyncness.is_none();
     if let Some(historic) = options.historic.as_ref().filter(|_| !sync || borrows) {
@@ -121,7 +129,9 @@ fn argument(input: FnArg) -> Result<(Arg, bool)> {
     };
     let name = match &*input.pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.mutability.is_none() => pat.ident.clone(),
-        other => return Err(Error::new_spanned(other, "an argument of a hook is a plain name: impls take it by that name")),
+        other => {
+            return Err(Error::new_spanned(other, "an argument of a hook is a plain name: impls take it by that name"));
+        }
     };
     let reborrow = !take(&mut input.attrs, "reborrow").is_empty();
     let mut warn_on_impl = None;
@@ -132,7 +142,9 @@ fn argument(input: FnArg) -> Result<(Arg, bool)> {
     let passing = match &*input.ty {
         Type::Reference(reference) if reference.mutability.is_some() => Passing::Mutable,
         Type::Reference(_) => Passing::Shared,
-        Type::ImplTrait(_) => return Err(Error::new_spanned(&input.ty, "an argument of a hook has one type: use `&dyn Trait`")),
+        Type::ImplTrait(_) => {
+            return Err(Error::new_spanned(&input.ty, "an argument of a hook has one type: use `&dyn Trait`"));
+        }
         _ if reborrow => Passing::Reborrow,
         _ => Passing::Value,
     };

@@ -103,8 +103,11 @@ pub(crate) fn written(ty: &Type) -> String {
     while let Some(word) = words.next() {
         text.push_str(word);
         let Some(next) = words.peek() else { break };
-        let glued_after = matches!(word, "&" | "<" | "(" | "[" | "::" | "*" | "!") || word.ends_with("::") || word.ends_with('<');
-        let glued_before = matches!(*next, ">" | ")" | "]" | "<" | "::" | "," | ";" | "(") || next.starts_with('>') || next.starts_with("::");
+        let glued_after =
+            matches!(word, "&" | "<" | "(" | "[" | "::" | "*" | "!") || word.ends_with("::") || word.ends_with('<');
+        let glued_before = matches!(*next, ">" | ")" | "]" | "<" | "::" | "," | ";" | "(")
+            || next.starts_with('>')
+            || next.starts_with("::");
         let arrow = *next == "->" || word == "->";
         if arrow || !(glued_after || glued_before) {
             text.push(' ');

@@ -90,6 +90,7 @@ impl<C, E: Into<BoxError>> IntoOutcome<C> for Result<C, E> {
 #[derive(Debug, Clone, Copy)]
 pub struct To<H>(pub(crate) std::marker::PhantomData<fn() -> H>);
 
+#[allow(clippy::unused_self)] // generated code has the value and no path to the type
 impl<H: Hook> To<H> {
     #[doc(hidden)]
     pub fn answer(self, value: impl IntoAnswer<H::Output>) -> Given<H::Output> {

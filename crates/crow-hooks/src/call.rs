@@ -20,6 +20,7 @@ use crate::{
     monitor::{CallWatch, Installed, Watch},
     next::{Frame, Wrapped},
     time,
+    trace::Span,
 };
 
 /// Where a host hears of something.
@@ -45,19 +46,12 @@ impl Env {
 }
 
 /// Where a call stands: the impls, the manager's services, and who records.
+#[derive(Clone, Copy)]
 pub(crate) struct Cx<'a, H: Hook> {
     pub(crate) list: &'a HookList<H>,
     pub(crate) env: &'a Env,
     pub(crate) trail: Option<&'a Trail>,
 }
-
-impl<H: Hook> Clone for Cx<'_, H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H: Hook> Copy for Cx<'_, H> {}
 
 /// The wrappers that are still to be entered, outermost first.
 pub(crate) type Wrappers<'a, H> = &'a [Entry<dyn Wrap<H>>];
@@ -228,7 +222,7 @@ fn call_plain<'s, H: Hook>(
     if cx.env.timer.is_some() {
         return call_timed(cx, entry, args);
     }
-    match caught(&entry.info, || entry.run.call(args))? {
+    match caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args)))? {
         Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
         Answer::Later(_) => Err(not_sync(&entry.info)),
     }
@@ -243,7 +237,7 @@ fn call_timed<'s, H: Hook>(
 ) -> Result<Option<H::Output>, HookError> {
     let limit = time::limit(&entry.info, H::SPEC, cx.env.default_budget);
     let since = limit.map(|_| Instant::now());
-    let answer = caught(&entry.info, || entry.run.call(args));
+    let answer = caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args)));
     if let (Some(limit), Some(took)) = (limit, since.map(|since| since.elapsed()))
         && took > limit
     {
@@ -285,7 +279,11 @@ fn accept<H: Hook>(
     match given {
         Ok(None) => ControlFlow::Continue(()),
         Ok(Some(value)) => {
-            if out.add(value) { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
+            if out.add(value) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(None)
+            }
         }
         Err(error) if H::SPEC.isolate => {
             cx.env.report(&error);
@@ -302,7 +300,7 @@ pub(crate) fn failed(info: &ImplInfo, source: crate::BoxError) -> HookError {
 }
 
 #[cold]
-fn not_sync(info: &ImplInfo) -> HookError {
+pub(crate) fn not_sync(info: &ImplInfo) -> HookError {
     HookError::of(info.plugin.clone(), info.hook, ErrorKind::NotSync, None)
 }
 
@@ -313,6 +311,7 @@ fn not_sync(info: &ImplInfo) -> HookError {
 pub struct Call<'a, H: Hook> {
     chain: Chain<'a, H>,
     watched: Watched<'a>,
+    span: Option<Span>,
 }
 
 enum Watched<'a> {
@@ -332,7 +331,7 @@ impl<H: Hook> std::fmt::Debug for Call<'_, H> {
 impl<'a, H: Hook> Call<'a, H> {
     pub(crate) fn new(list: &'a HookList<H>, env: &'a Env, args: H::Args<'a>) -> Self {
         let watched = if env.monitors.is_empty() { Watched::No } else { Watched::From(env) };
-        Self { chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args), watched }
+        Self { chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args), watched, span: None }
     }
 
     /// Records in `trail` which impls ran and how each ended.
@@ -357,7 +356,7 @@ impl<'a, H: Hook> Call<'a, H> {
                     Watched::From(env) => Watched::From(env),
                     _ => Watched::No,
                 };
-                Call { chain, watched }.await?
+                Call { chain, watched, span: None }.await?
             }
             chain => {
                 self.chain = chain;
@@ -372,10 +371,15 @@ impl<H: Hook> Future for Call<'_, H> {
     type Output = Called<H>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!((&self.chain, &self.watched), (Chain::Empty, Watched::No)) {
+            return Pin::new(&mut self.chain).poll(task);
+        }
         if let Watched::From(env) = self.watched {
             self.watched = Watched::Begun(CallWatch::start(env, H::SPEC));
         }
-        let poll = Pin::new(&mut self.chain).poll(task);
+        let this = &mut *self;
+        let span = this.span.get_or_insert_with(|| Span::call(H::SPEC));
+        let poll = span.run(|| Pin::new(&mut this.chain).poll(task));
         if let Poll::Ready(result) = &poll
             && let Watched::Begun(watch) = mem::replace(&mut self.watched, Watched::No)
         {
@@ -393,11 +397,12 @@ pub(crate) fn run_sync<'a, H: Hook>(
     args: H::Args<'a>,
 ) -> Called<H> {
     let cx = Cx { list, env, trail };
+    let run = || Span::call(H::SPEC).run(|| call_sync(cx, &list.wrappers, args));
     if env.monitors.is_empty() {
-        return call_sync(cx, &list.wrappers, args);
+        return run();
     }
     let watch = CallWatch::start(env, H::SPEC);
-    let result = call_sync(cx, &list.wrappers, args);
+    let result = run();
     watch.finish(result.as_ref().map(drop));
     result
 }

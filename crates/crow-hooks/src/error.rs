@@ -81,7 +81,8 @@ impl HookError {
             (None, ErrorKind::TimedOut(budget)) => format!("it took longer than the {budget:?} it has"),
             (None, ErrorKind::Blocked(took)) => format!("it blocked its thread for {took:?}"),
             (None, ErrorKind::WrapperSilent) => {
-                "the wrapper neither ran what it wraps (`next.run()`, `next.with(..)`) nor answered (`next.answer(..)`)".into()
+                "the wrapper neither ran what it wraps (`next.run()`, `next.with(..)`) nor answered (`next.answer(..)`)"
+                    .into()
             }
             (None, ErrorKind::WrapperRanTwice) => "the wrapper ran what it wraps a second time".into(),
             (None, ErrorKind::NotSync) => "an async impl cannot serve a sync hook".into(),
@@ -96,7 +97,7 @@ impl HookError {
 
     /// The plugin's own error, if it is an `E`; otherwise this error again.
     pub fn downcast<E: Error + 'static>(mut self) -> Result<E, Self> {
-        match self.0.source.take().map(|source| source.downcast::<E>()) {
+        match self.0.source.take().map(<dyn Error + Send + Sync>::downcast::<E>) {
             Some(Ok(error)) => Ok(*error),
             Some(Err(source)) => {
                 self.0.source = Some(source);
@@ -204,6 +205,15 @@ pub enum RegisterError {
         /// The plugin.
         plugin: PluginName,
     },
+    /// The plugin failed when it was told of a historic call that it had missed.
+    Replay {
+        /// The plugin.
+        plugin: PluginName,
+        /// The hook.
+        hook: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// A dynamic impl for a hook that the contract lacks.
     UnknownHook {
         /// The plugin.
@@ -212,6 +222,13 @@ pub enum RegisterError {
         hook: String,
         /// The name it may have meant.
         similar: Option<&'static str>,
+    },
+    /// A dynamic impl that is to be awaited, or a dynamic wrapper, on a sync hook.
+    NotSync {
+        /// The plugin.
+        plugin: PluginName,
+        /// The hook.
+        hook: &'static str,
     },
     /// A dynamic impl takes an argument that the hook lacks.
     UnknownArgument {
@@ -252,9 +269,15 @@ impl fmt::Display for RegisterError {
             Self::HistoricWrapper { hook, plugin } => {
                 write!(f, "plugin `{plugin}` wraps `{hook}`, but a historic hook cannot be wrapped")
             }
+            Self::Replay { plugin, hook, reason } => {
+                write!(f, "plugin `{plugin}` failed when `{hook}` was replayed to it: {reason}")
+            }
             Self::UnknownHook { plugin, hook, similar } => {
                 write!(f, "plugin `{plugin}` implements `{hook}`, which is no hook")?;
                 similar.map_or(Ok(()), |name| write!(f, ": did it mean `{name}`?"))
+            }
+            Self::NotSync { plugin, hook } => {
+                write!(f, "plugin `{plugin}` has an async impl or a wrapper of `{hook}`, which is a sync hook")
             }
             Self::UnknownArgument { plugin, hook, argument } => {
                 write!(f, "plugin `{plugin}` takes an argument `{argument}` that hook `{hook}` does not have")

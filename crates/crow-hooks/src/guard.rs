@@ -14,14 +14,14 @@ use crate::{
     call::{Env, failed},
     next::RUNNING,
     time,
+    trace::Span,
 };
 
 /// Runs plugin code; a panic becomes an error that names the plugin.
 #[inline]
 pub(crate) fn caught<T>(info: &ImplInfo, run: impl FnOnce() -> T) -> Result<T, HookError> {
     // What the plugin left half-done behind a lock is its own affair: std's locks are poisoned for that reason.
-    catch_unwind(AssertUnwindSafe(run))
-        .map_err(|payload| HookError::panicked(info.plugin.clone(), info.hook, payload))
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| HookError::panicked(info.plugin.clone(), info.hook, payload))
 }
 
 /// The clock of one impl. It is set once the impl has to wait.
@@ -60,6 +60,7 @@ impl<'a> Clock<'a> {
 pub(crate) struct Running<'a, T> {
     now: Now<'a, T>,
     clock: Clock<'a>,
+    span: Span,
 }
 
 enum Now<'a, T> {
@@ -76,16 +77,16 @@ impl<'a, T> Running<'a, T> {
         spec: &'static HookSpec,
         env: &'a Env,
     ) -> Self {
-        Self { now: Now::Future(future), clock: Clock::new(info, spec, env) }
+        Self { now: Now::Future(future), clock: Clock::new(info, spec, env), span: Span::of(info) }
     }
 
     pub(crate) fn ready(given: Given<T>, info: &'a ImplInfo, spec: &'static HookSpec, env: &'a Env) -> Self {
         let known = given.map_err(|source| failed(info, source));
-        Self { now: Now::Known(Some(known)), clock: Clock::new(info, spec, env) }
+        Self { now: Now::Known(Some(known)), clock: Clock::new(info, spec, env), span: Span::of(info) }
     }
 
     pub(crate) fn failed(error: HookError, info: &'a ImplInfo, spec: &'static HookSpec, env: &'a Env) -> Self {
-        Self { now: Now::Known(Some(Err(error))), clock: Clock::new(info, spec, env) }
+        Self { now: Now::Known(Some(Err(error))), clock: Clock::new(info, spec, env), span: Span::of(info) }
     }
 
     /// Drops the future now, so that a panic in its destructor is an error like any other.
@@ -105,7 +106,7 @@ impl<T> Future for Running<'_, T> {
                 Some(known) => return Poll::Ready(known),
                 None => panic!("an impl was polled after it had given its value"),
             },
-            Now::Future(future) => match caught(this.clock.info, || future.as_mut().poll(task)) {
+            Now::Future(future) => match caught(this.clock.info, || this.span.run(|| future.as_mut().poll(task))) {
                 Ok(Poll::Ready(given)) => given.map_err(|source| failed(this.clock.info, source)),
                 Ok(Poll::Pending) => match this.clock.check(task) {
                     None => return Poll::Pending,
@@ -132,9 +133,14 @@ impl<T> Drop for Running<'_, T> {
 }
 
 /// Awaits a wrapper's future; its clock stands still while what it wraps is running.
-pub(crate) async fn guarded<F: Future>(future: F, mut clock: Clock<'_>, state: &AtomicU8) -> Result<F::Output, HookError> {
+pub(crate) async fn guarded<F: Future>(
+    future: F,
+    mut clock: Clock<'_>,
+    state: &AtomicU8,
+) -> Result<F::Output, HookError> {
     let mut future = pin!(future);
-    std::future::poll_fn(|task| match caught(clock.info, || future.as_mut().poll(task)) {
+    let span = Span::of(clock.info);
+    std::future::poll_fn(|task| match caught(clock.info, || span.run(|| future.as_mut().poll(task))) {
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
         Err(panicked) => Poll::Ready(Err(panicked)),
         Ok(Poll::Pending) if state.load(Ordering::Relaxed) == RUNNING => {

@@ -71,7 +71,17 @@ pub struct HookSpec {
 impl HookSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, doc: &'static str, args: &'static [ArgSpec], output: &'static str) -> Self {
-        Self { name, doc, args, output, kind: Kind::Collect, isolate: false, sync: false, budget: None, warn_on_impl: None }
+        Self {
+            name,
+            doc,
+            args,
+            output,
+            kind: Kind::Collect,
+            isolate: false,
+            sync: false,
+            budget: None,
+            warn_on_impl: None,
+        }
     }
 
     #[doc(hidden)]
@@ -127,6 +137,12 @@ pub trait Hook: Copy + Send + Sync + Sized + 'static {
     /// A copy of the inner result for when a wrapper of an `isolate` hook fails after it.
     #[doc(hidden)]
     fn keep(_: &Self::Collected) -> Option<Self::Collected> {
+        None
+    }
+
+    /// The arguments of a historic call, once more.
+    #[doc(hidden)]
+    fn again(_: &Self::Args<'static>) -> Option<Self::Args<'static>> {
         None
     }
 

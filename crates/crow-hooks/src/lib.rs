@@ -3,8 +3,11 @@
 
 mod answer;
 mod call;
+mod closures;
+mod dynamic;
 mod error;
 mod guard;
+mod history;
 mod hook;
 mod list;
 mod manager;
@@ -13,10 +16,18 @@ mod next;
 mod order;
 mod plugin;
 mod time;
+mod trace;
 
 pub use answer::{Answer, BoxError, BoxFuture, Given, IntoAnswer, IntoOutcome, Outcome};
 pub use call::Call;
+pub use closures::{Closures, On, With};
+#[cfg(feature = "discover")]
+pub use crow_hooks_macros::plugins;
 pub use crow_hooks_macros::{hookimpls, hookspecs};
+pub use dynamic::{
+    Backend, Bridge, BridgeVisitor, Bridged, DynAnswer, DynCall, DynImpl, DynLeave, DynPlugin, DynWrap, Lend, Lent,
+    Take,
+};
 pub use error::{ErrorKind, HookError, RegisterError};
 pub use hook::{ArgSpec, AsyncHook, Budget, Collect, Contract, Hook, HookSpec, Kind, Named, SyncHook, Visitor};
 pub use manager::{Deprecation, Listed, MonitorId, PluginManager, Snapshot};

@@ -8,7 +8,6 @@ use crate::{
     hook::{Hook, HookSpec, Kind},
     next::{Frame, Wrapped},
     order::call_order,
-    plugin::PluginId,
 };
 
 /// An impl, whatever its plugin's type.
@@ -68,10 +67,7 @@ impl<H: Hook> HookList<H> {
 
     pub(crate) fn add_wrapper(&mut self, entry: Entry<dyn Wrap<H>>) -> Result<(), RegisterError> {
         if H::SPEC.kind == Kind::Historic {
-            return Err(RegisterError::HistoricWrapper {
-                hook: H::SPEC.name,
-                plugin: entry.info.plugin.clone(),
-            });
+            return Err(RegisterError::HistoricWrapper { hook: H::SPEC.name, plugin: entry.info.plugin.clone() });
         }
         self.wrappers.push(entry);
         self.sort()
@@ -133,12 +129,12 @@ impl<H: Hook> AnyList for HookList<H> {
 /// A shared list whose hook does not matter, to be changed.
 #[doc(hidden)]
 pub trait AnyListMut {
-    /// Takes out every impl of the plugins that `gone` is true for.
-    fn remove(&mut self, gone: &dyn Fn(PluginId) -> bool);
+    /// Takes out every impl of the plugins, told by their ids, that `gone` is true for.
+    fn remove(&mut self, gone: &dyn Fn(u64) -> bool);
 }
 
 impl<H: Hook> AnyListMut for Arc<HookList<H>> {
-    fn remove(&mut self, gone: &dyn Fn(PluginId) -> bool) {
+    fn remove(&mut self, gone: &dyn Fn(u64) -> bool) {
         if self.infos().iter().any(|info| gone(info.id)) {
             let list = Arc::make_mut(self);
             list.wrappers.retain(|entry| !gone(entry.info.id));

@@ -5,15 +5,16 @@ use std::{
     collections::BTreeSet,
     fmt, mem,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use crate::{
-    Contract, Hook, HookError, ImplInfo, Monitor, PluginInfo, PluginName, RegisterError, Timer, Trail,
+    Closures, Contract, Hook, HookError, ImplInfo, Monitor, PluginInfo, PluginName, RegisterError, Timer, Trail,
     call::{Call, Called, Env, run_sync},
+    history::{self, History, Remembered},
     hook::{Accepts, HookSpec, SyncHook},
     list::AnyList,
     monitor::Installed,
@@ -49,9 +50,16 @@ pub struct PluginManager<C: Contract + ?Sized> {
     shared: Arc<Shared<C>>,
 }
 
-struct Shared<C: Contract + ?Sized> {
+pub(crate) struct Shared<C: Contract + ?Sized> {
     current: RwLock<Arc<Snapshot<C>>>,
     ids: AtomicU64,
+    pub(crate) history: History,
+}
+
+impl<C: Contract + ?Sized> Shared<C> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot<C>> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The plugins of one moment. Calls made on it see these and no others.
@@ -63,6 +71,9 @@ pub struct Snapshot<C: Contract + ?Sized> {
     pub(crate) plugins: Vec<Arc<Registered>>,
     blocked: BTreeSet<PluginName>,
     next_seq: u64,
+    pub(crate) manager: Weak<Shared<C>>,
+    /// Made by `without` or `with_extra`: not what the manager has.
+    pub(crate) derived: bool,
 }
 
 /// A plugin that is registered.
@@ -70,7 +81,12 @@ pub(crate) struct Registered {
     pub(crate) info: PluginInfo,
     pub(crate) id: PluginId,
     instance: Option<Arc<dyn Any + Send + Sync>>,
+    /// Names of dynamic impls for which there is no hook.
+    pending: Vec<String>,
 }
+
+/// The id of all plugins that are there for some calls only.
+const EXTRA: PluginId = PluginId::MAX;
 
 /// A plugin as data: see [`PluginManager::list`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +142,8 @@ impl<C: Contract + ?Sized> Clone for Snapshot<C> {
             plugins: self.plugins.clone(),
             blocked: self.blocked.clone(),
             next_seq: self.next_seq,
+            manager: self.manager.clone(),
+            derived: self.derived,
         }
     }
 }
@@ -133,21 +151,26 @@ impl<C: Contract + ?Sized> Clone for Snapshot<C> {
 impl<C: Contract + ?Sized> fmt::Debug for Snapshot<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.plugins.iter().map(|plugin| &plugin.info.name).collect();
-        f.debug_struct("Snapshot").field("project", &C::PROJECT).field("plugins", &names).finish()
+        f.debug_struct("Snapshot").field("project", &C::PROJECT).field("plugins", &names).finish_non_exhaustive()
     }
 }
 
 impl<C: Contract + ?Sized> PluginManager<C> {
     /// A manager without plugins.
     pub fn new() -> Self {
-        let empty = Snapshot {
-            tables: C::Tables::default(),
-            env: Env::default(),
-            plugins: Vec::new(),
-            blocked: BTreeSet::new(),
-            next_seq: 0,
+        let shared = |manager: &Weak<Shared<C>>| {
+            let empty = Snapshot {
+                tables: C::Tables::default(),
+                env: Env::default(),
+                plugins: Vec::new(),
+                blocked: BTreeSet::new(),
+                next_seq: 0,
+                manager: manager.clone(),
+                derived: false,
+            };
+            Shared { current: RwLock::new(Arc::new(empty)), ids: AtomicU64::new(0), history: History::default() }
         };
-        Self { shared: Arc::new(Shared { current: RwLock::new(Arc::new(empty)), ids: AtomicU64::new(0) }) }
+        Self { shared: Arc::new_cyclic(shared) }
     }
 
     /// The hooks, to be called, with the plugins of this moment. Cheap; hold one for as long as the set of
@@ -157,7 +180,7 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot<C>> {
-        Arc::clone(&self.shared.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.shared.snapshot()
     }
 
     /// Changes a copy and puts it in place. The old snapshot, and with it perhaps a plugin, is dropped
@@ -186,6 +209,18 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     {
         let info = C::info(&plugin);
         self.add(info, plugin)
+    }
+
+    /// Where `plugins!` begins.
+    #[doc(hidden)]
+    pub fn __found(&self) -> Result<Vec<PluginName>, RegisterError> {
+        Ok(Vec::new())
+    }
+
+    /// What `plugins!` has in place of a plugin.
+    #[doc(hidden)]
+    pub fn __none(&self) -> Option<Closures<C>> {
+        None
     }
 
     /// Registers a plugin under another name. Otherwise like [`register`](Self::register).
@@ -219,32 +254,48 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     }
 
     /// Makes everything that was staged visible at once, or nothing.
+    ///
+    /// A plugin hears of the historic calls it missed before it is visible; calls made meanwhile are among them.
     pub(crate) fn commit(
         &self,
         info: PluginInfo,
         registrar: Registrar<C>,
     ) -> Result<Option<PluginName>, RegisterError> {
-        let Registrar { name, id, instance, staged, .. } = registrar;
-        // Whatever happens, the plugin is dropped after the lock is free.
-        let kept = instance.clone();
-        let deprecations = deprecations(&staged);
-        let added = {
-            let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        let Registrar { name, id, instance, staged, pending, .. } = registrar;
+        let plugin = Arc::new(Registered { info, id, instance, pending });
+        let mut heard = 0;
+        let old = loop {
+            // Dropped after the lock is free: it may hold the last of a plugin.
+            let current;
+            let history = self.shared.history.lock();
+            current = self.snapshot();
             let mut next = Snapshot::clone(&current);
-            next.add(Registered { info, id, instance }, staged).map(|added| {
-                added.then(|| mem::replace(&mut *current, Arc::new(next)))
-            })
+            if !next.add(&plugin, &staged)? {
+                return Ok(None);
+            }
+            if let Some(call) = history.get(heard).cloned() {
+                drop(history);
+                heard += 1;
+                replay(&staged, &call, &current.env)?;
+            } else if let Some(old) = self.replace(&current, next) {
+                break old;
+            }
         };
-        let old = added?;
-        drop(kept);
-        if old.is_none() {
-            return Ok(None);
-        }
-        let sink = self.snapshot().env.on_deprecation.clone();
-        if let Some(sink) = sink {
-            deprecations.iter().for_each(|deprecation| sink(deprecation));
+        drop(old);
+        let deprecations = deprecations(&staged);
+        if let Some(sink) = self.snapshot().env.on_deprecation.clone() {
+            for deprecation in &deprecations {
+                sink(deprecation);
+            }
         }
         Ok(Some(name))
+    }
+
+    /// Puts `next` in place of `current`; nothing if somebody else was faster. Gives back what it replaced, to be
+    /// dropped after the lock is free: a plugin may be among it.
+    fn replace(&self, current: &Arc<Snapshot<C>>, next: Snapshot<C>) -> Option<Arc<Snapshot<C>>> {
+        let mut place = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::ptr_eq(&place, current).then(|| mem::replace(&mut *place, Arc::new(next)))
     }
 
     /// Takes the plugin of this name out. `false` if there is none. Calls under way still end with it.
@@ -298,7 +349,10 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     /// The name under which this very plugin is registered.
     pub fn name<T: Send + Sync + 'static>(&self, plugin: &Arc<T>) -> Option<PluginName> {
         let same = |registered: &&Arc<Registered>| {
-            registered.instance.as_ref().is_some_and(|instance| std::ptr::addr_eq(Arc::as_ptr(instance), Arc::as_ptr(plugin)))
+            registered
+                .instance
+                .as_ref()
+                .is_some_and(|instance| std::ptr::addr_eq(Arc::as_ptr(instance), Arc::as_ptr(plugin)))
         };
         self.snapshot().plugins.iter().find(same).map(|registered| registered.info.name.clone())
     }
@@ -351,6 +405,23 @@ impl<C: Contract + ?Sized> PluginManager<C> {
         MonitorId(id)
     }
 
+    /// Checks that every dynamic impl has its hook. (Impls in Rust are checked by the compiler.)
+    ///
+    /// # Errors
+    /// The first impl, in order of registration, whose hook does not exist and that is not optional.
+    pub fn check_pending(&self) -> Result<(), RegisterError> {
+        for plugin in &self.snapshot().plugins {
+            if let Some(hook) = plugin.pending.first() {
+                return Err(RegisterError::UnknownHook {
+                    plugin: plugin.info.name.clone(),
+                    hook: hook.clone(),
+                    similar: similar(hook, C::SPECS),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a monitor out, whichever order they came in. `false` if it was gone.
     pub fn remove_monitor(&self, id: MonitorId) -> bool {
         self.edit(|next| {
@@ -359,6 +430,43 @@ impl<C: Contract + ?Sized> PluginManager<C> {
             next.env.monitors.len() < before
         })
     }
+}
+
+/// The hook whose name is most like `wrong`.
+fn similar(wrong: &str, specs: &[&'static HookSpec]) -> Option<&'static str> {
+    let close = |spec: &&HookSpec| (distance(wrong, spec.name), spec.name);
+    specs.iter().map(close).min().filter(|(distance, _)| *distance <= 2 + wrong.len() / 5).map(|(_, name)| name)
+}
+
+/// How many letters have to be changed, put in or taken out to get from one word to the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (done, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = done + 1;
+        for (at, wanted) in other.iter().enumerate() {
+            let change = diagonal + usize::from(letter != *wanted);
+            diagonal = row[at + 1];
+            row[at + 1] = change.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// Gives a call that is over to the impls of a new plugin.
+fn replay<C: Contract + ?Sized>(staged: &[Staged<C>], call: &Remembered, env: &Env) -> Result<(), RegisterError> {
+    // As in any call, what was attached last comes first.
+    for Staged { info, replay, .. } in staged.iter().rev().filter(|staged| staged.spec.name == call.hook) {
+        if let Some(replay) = replay {
+            replay(info, &*call.call, env).map_err(|error| RegisterError::Replay {
+                plugin: info.plugin.clone(),
+                hook: call.hook,
+                reason: error.reason(),
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn deprecations<C: Contract + ?Sized>(staged: &[Staged<C>]) -> Vec<Deprecation> {
@@ -375,7 +483,7 @@ fn deprecations<C: Contract + ?Sized>(staged: &[Staged<C>]) -> Vec<Deprecation> 
 
 impl<C: Contract + ?Sized> Snapshot<C> {
     /// `false`: the name is blocked.
-    fn add(&mut self, plugin: Registered, staged: Vec<Staged<C>>) -> Result<bool, RegisterError> {
+    fn add(&mut self, plugin: &Arc<Registered>, staged: &[Staged<C>]) -> Result<bool, RegisterError> {
         let info = &plugin.info;
         if self.blocked.contains(&info.name) {
             return Ok(false);
@@ -388,7 +496,7 @@ impl<C: Contract + ?Sized> Snapshot<C> {
                 host: C::API,
             });
         }
-        if let Some(same) = self.plugins.iter().find(|other| other.is(&plugin)) {
+        if let Some(same) = self.plugins.iter().find(|other| other.is(plugin)) {
             return Err(RegisterError::AlreadyRegistered {
                 name: info.name.clone(),
                 registered_as: same.info.name.clone(),
@@ -401,13 +509,55 @@ impl<C: Contract + ?Sized> Snapshot<C> {
                 newcomer: info.describe(),
             });
         }
-        for Staged { mut info, put, .. } in staged {
-            info.seq = self.next_seq;
+        self.put(staged)?;
+        self.plugins.push(Arc::clone(plugin));
+        Ok(true)
+    }
+
+    fn put(&mut self, staged: &[Staged<C>]) -> Result<(), RegisterError> {
+        for Staged { info, put, .. } in staged {
+            let info = ImplInfo { seq: self.next_seq, ..info.clone() };
             self.next_seq += 1;
             put(info, &mut self.tables)?;
         }
-        self.plugins.push(Arc::new(plugin));
-        Ok(true)
+        Ok(())
+    }
+
+    /// The same hooks without the plugins of these names, for some calls.
+    pub fn without(&self, names: &[&str]) -> C::Relay {
+        let mut derived = self.derive();
+        let gone: Vec<PluginId> = derived
+            .plugins
+            .iter()
+            .filter(|plugin| names.contains(&&*plugin.info.name))
+            .map(|plugin| plugin.id)
+            .collect();
+        derived.plugins.retain(|plugin| !gone.contains(&plugin.id));
+        derived.remove_impls(&|id| gone.contains(&id));
+        C::Relay::from(Arc::new(derived))
+    }
+
+    /// The same hooks with a further plugin, for some calls. Its impls stand where they would if it were
+    /// registered now: after `tryfirst` and before the other plain ones.
+    ///
+    /// # Errors
+    /// The order it asks for is impossible.
+    pub fn with_extra<P: Send + Sync + 'static>(&self, plugin: P) -> Result<C::Relay, RegisterError>
+    where
+        C: Accepts<P>,
+    {
+        let mut derived = self.derive();
+        let info = C::info(&plugin);
+        let mut registrar = Registrar::new(info.name.clone(), EXTRA, info.budget);
+        C::attach(Arc::new(plugin), &mut registrar);
+        derived.put(&registrar.staged)?;
+        Ok(C::Relay::from(Arc::new(derived)))
+    }
+
+    fn derive(&self) -> Self {
+        let mut derived = self.clone();
+        derived.derived = true;
+        derived
     }
 
     fn remove(&mut self, name: &str) -> bool {
@@ -468,6 +618,16 @@ impl<C: Contract + ?Sized> Snapshot<C> {
             return Ok(H::Collected::default());
         }
         run_sync(list, &self.env, None, args)
+    }
+
+    /// Calls a historic hook and remembers the call for plugins that register later.
+    #[doc(hidden)]
+    pub fn call_historic<H: SyncHook<Contract = C>>(
+        &self,
+        args: H::Args<'static>,
+        each: impl Fn(H::Output) + Send + Sync + 'static,
+    ) -> Result<(), HookError> {
+        history::call::<C, H>(self, args, Box::new(each))
     }
 
     /// Calls a sync hook and records in `trail` which impls ran. For an async hook see [`Call::trail`].

@@ -12,6 +12,7 @@ use crate::{
     guard::{Clock, caught, guarded},
     list::{Entry, Wrap},
     monitor::Watch,
+    trace::Span,
 };
 
 const IDLE: u8 = 0;
@@ -64,16 +65,14 @@ impl<'a, H: Hook> Frame<'a, H> {
     }
 
     fn link(&mut self) -> (H::Args<'_>, Link<'_, H>) {
-        let link =
-            Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
+        let link = Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
         (H::reborrow(&mut self.args), link)
     }
 
     /// What the wrapper gets, and what watches over it.
     pub fn enter(&mut self) -> (Next<'_, H>, Guard<'_>) {
         let guard = Guard { clock: Clock::new(&self.entry.info, H::SPEC, self.cx.env), state: &self.state };
-        let link =
-            Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
+        let link = Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
         (Next { args: H::reborrow(&mut self.args), link }, guard)
     }
 
@@ -81,9 +80,7 @@ impl<'a, H: Hook> Frame<'a, H> {
     pub async fn leave(mut self, outcome: Result<Outcome<H>, HookError>) -> Called<H> {
         match self.judge(outcome) {
             Verdict::Done(result) => result,
-            Verdict::RunInner => {
-                Chain::new(self.cx, self.inner, H::reborrow(&mut self.args)).await
-            }
+            Verdict::RunInner => Chain::new(self.cx, self.inner, H::reborrow(&mut self.args)).await,
         }
     }
 
@@ -92,7 +89,7 @@ impl<'a, H: Hook> Frame<'a, H> {
         let info = &self.entry.info;
         let outcome = {
             let (args, link) = self.link();
-            caught(info, || wrapper(SyncNext { args, link }))
+            caught(info, || Span::of(info).run(|| wrapper(SyncNext { args, link })))
         };
         match self.judge(outcome) {
             Verdict::Done(result) => result,

@@ -1,18 +1,13 @@
 //! Plugins: their names, and how their impls reach a hook.
 
-use std::{
-    any::Any,
-    borrow::Cow,
-    marker::PhantomData,
-    sync::Arc,
-    time::Duration,
-};
+use std::{any::Any, borrow::Cow, marker::PhantomData, sync::Arc, time::Duration};
 
 use crate::{
-    AsyncHook, BoxFuture, Budget, Contract, Hook, RegisterError, SyncHook,
+    AsyncHook, BoxFuture, Budget, Contract, Hook, HookError, Kind, RegisterError, SyncHook,
     answer::{Given, To},
+    call::{Called, Env},
+    history,
     list::{Bound, Deferred, Entry, Implement, Plain, Wrap, Wrapping},
-    call::Called,
     next::{Frame, SyncNext, Wrapped},
 };
 
@@ -20,8 +15,11 @@ use crate::{
 pub type PluginName = Arc<str>;
 
 /// Distinguishes registrations: a plugin that goes and comes back has another.
-#[doc(hidden)]
-pub type PluginId = u64;
+pub(crate) type PluginId = u64;
+
+/// What `#[hookimpls]` writes down of a plugin, in types that need no path: name, version, type, contract version,
+/// budget.
+type About = (&'static str, Option<&'static str>, &'static str, u32, Option<Duration>);
 
 /// What a plugin says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +42,11 @@ impl PluginInfo {
         Self { name: name.into(), version: None, api, origin: Cow::Borrowed("a plugin"), budget: None }
     }
 
-    /// From what `#[hookimpls]` writes: name, version, type, contract version, budget.
     #[doc(hidden)]
-    pub fn about(about: (&'static str, Option<&'static str>, &'static str, u32, Option<Duration>)) -> Self {
+    pub fn about(about: About, own_name: Option<PluginName>) -> Self {
         let (name, version, origin, api, budget) = about;
         Self {
-            name: name.into(),
+            name: own_name.unwrap_or_else(|| name.into()),
             version: version.map(Cow::Borrowed),
             api,
             origin: Cow::Borrowed(origin),
@@ -119,13 +116,22 @@ pub struct Registrar<C: Contract + ?Sized> {
     pub(crate) budget: Option<Budget>,
     pub(crate) instance: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) staged: Vec<Staged<C>>,
+    pub(crate) pending: Vec<String>,
 }
+
+/// Puts an impl into the tables.
+type Put<C> = Box<dyn Fn(ImplInfo, &mut <C as Contract>::Tables) -> Result<(), RegisterError> + Send>;
+
+/// Gives a remembered call to one impl.
+pub(crate) type Replay = Box<dyn Fn(&ImplInfo, &dyn Any, &Env) -> Result<(), HookError> + Send>;
 
 /// One impl on its way into the tables.
 pub(crate) struct Staged<C: Contract + ?Sized> {
     pub(crate) info: ImplInfo,
     pub(crate) spec: &'static crate::HookSpec,
-    pub(crate) put: Box<dyn FnOnce(ImplInfo, &mut C::Tables) -> Result<(), RegisterError> + Send>,
+    pub(crate) put: Put<C>,
+    /// For historic hooks: gives one remembered call to this impl alone.
+    pub(crate) replay: Option<Replay>,
 }
 
 impl<C: Contract + ?Sized> std::fmt::Debug for Registrar<C> {
@@ -136,13 +142,21 @@ impl<C: Contract + ?Sized> std::fmt::Debug for Registrar<C> {
 
 impl<C: Contract + ?Sized> Registrar<C> {
     pub(crate) fn new(name: PluginName, id: PluginId, budget: Option<Budget>) -> Self {
-        Self { name, id, budget, instance: None, staged: Vec::new() }
+        Self { name, id, budget, instance: None, staged: Vec::new(), pending: Vec::new() }
     }
 
     /// The impls that follow are methods of `plugin`.
     pub fn plugin<P: Send + Sync + 'static>(&mut self, plugin: &Arc<P>) -> Attach<'_, C, P> {
         self.instance = Some(Arc::clone(plugin) as Arc<dyn Any + Send + Sync>);
         Attach { registrar: self, plugin: Arc::clone(plugin) }
+    }
+}
+
+impl<C: Contract + ?Sized> Registrar<C> {
+    /// The impls that follow belong to a plugin without a type of its own.
+    pub(crate) fn holder(&mut self, instance: Arc<dyn Any + Send + Sync>) -> Attach<'_, C, ()> {
+        self.instance.get_or_insert(instance);
+        Attach { registrar: self, plugin: Arc::new(()) }
     }
 }
 
@@ -167,10 +181,18 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static> Attach<'_, C, P> {
         method: &'static str,
         args: &'static [&'static str],
     ) -> Slot<'_, C, P, H> {
+        self.slot(method, args)
+    }
+
+    pub(crate) fn slot<H: Hook<Contract = C>>(
+        &mut self,
+        method: impl Into<Cow<'static, str>>,
+        args: &'static [&'static str],
+    ) -> Slot<'_, C, P, H> {
         let info = ImplInfo {
             plugin: self.registrar.name.clone(),
             hook: H::SPEC.name,
-            method: Cow::Borrowed(method),
+            method: method.into(),
             tier: Tier::Plain,
             wrapper: false,
             before: Vec::new(),
@@ -225,6 +247,18 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
         self
     }
 
+    pub(crate) fn ordered(mut self, tier: Tier, before: &[String], after: &[String]) -> Self {
+        self.info.tier = tier;
+        self.info.before.extend(before.iter().map(|name| name.as_str().into()));
+        self.info.after.extend(after.iter().map(|name| name.as_str().into()));
+        self
+    }
+
+    pub(crate) fn limited(mut self, budget: Option<Budget>) -> Self {
+        self.info.budget = budget.or(self.info.budget);
+        self
+    }
+
     /// A plain function.
     pub fn sync<F>(self, call: F)
     where
@@ -266,24 +300,31 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
         self.add_wrapper(run);
     }
 
-    fn add_impl(self, run: Arc<dyn Implement<H>>, deferred: bool) {
+    pub(crate) fn add_impl(self, run: Arc<dyn Implement<H>>, deferred: bool) {
+        let historic = H::SPEC.kind == Kind::Historic;
+        let again = Arc::clone(&run);
         self.registrar.staged.push(Staged {
             info: self.info,
             spec: H::SPEC,
             put: Box::new(move |info, tables| {
-                Arc::make_mut(H::list_mut(tables)).add_impl(Entry { info: Arc::new(info), run, deferred })
+                let entry = Entry { info: Arc::new(info), run: Arc::clone(&run), deferred };
+                Arc::make_mut(H::list_mut(tables)).add_impl(entry)
             }),
+            replay: historic
+                .then(|| -> Replay { Box::new(move |info, call, env| history::replay::<H>(&again, info, call, env)) }),
         });
     }
 
-    fn add_wrapper(mut self, run: Arc<dyn Wrap<H>>) {
+    pub(crate) fn add_wrapper(mut self, run: Arc<dyn Wrap<H>>) {
         self.info.wrapper = true;
         self.registrar.staged.push(Staged {
             info: self.info,
             spec: H::SPEC,
             put: Box::new(move |info, tables| {
-                Arc::make_mut(H::list_mut(tables)).add_wrapper(Entry { info: Arc::new(info), run, deferred: true })
+                let entry = Entry { info: Arc::new(info), run: Arc::clone(&run), deferred: true };
+                Arc::make_mut(H::list_mut(tables)).add_wrapper(entry)
             }),
+            replay: None,
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Budget, BoxFuture, HookSpec, ImplInfo};
+use crate::{BoxFuture, Budget, HookSpec, ImplInfo};
 
 /// Tells when a time is up. The engine has no runtime, so the host provides it.
 ///
