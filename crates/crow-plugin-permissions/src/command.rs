@@ -186,7 +186,7 @@ mod tests {
         #[test]
         fn a_shell_reads_the_same_words(command in "[a-z]{1,3}( |[a-c./=:-]|'[a-d \"|;$]{0,3}'|\"[a-d '|;&]{0,3}\"){0,12}") {
             if let Some(words) = words(&command) {
-                let expected: String = words.iter().map(|word| format!("{word}\n")).collect();
+                let expected = words.join("\n") + "\n";
                 prop_assert_eq!(as_the_shell_reads(&command), expected, "{:?}", command);
             }
         }

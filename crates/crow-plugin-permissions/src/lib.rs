@@ -186,9 +186,9 @@ impl<'a> Case<'a> {
             }
             Ok("reject_always") if !rules.is_empty() => {
                 self.remember(Always::Deny, rules).await?;
-                Ok(self.rejected())
+                Ok(rejected())
             }
-            Ok(_) => Ok(self.rejected()),
+            Ok(_) => Ok(rejected()),
             Err(AskError::Cancelled) => {
                 // In ACP a cancelled question means a cancelled run, not a "no". The loop drops this call.
                 self.session.cancel();
@@ -197,12 +197,6 @@ impl<'a> Case<'a> {
             Err(AskError::NoClient) => Ok(self.nobody_there()),
             Err(error) => Ok(Permission::Deny { reason: format!("the user could not be asked: {error}") }),
         }
-    }
-
-    fn rejected(&self) -> Permission {
-        let reason = "the user rejected this call. Don't try to reach the same by other means: go on without it, or ask \
-                      what they want instead";
-        Permission::Deny { reason: reason.into() }
     }
 
     fn nobody_there(&self) -> Permission {
@@ -236,6 +230,12 @@ impl<'a> Case<'a> {
         }
         Ok(())
     }
+}
+
+fn rejected() -> Permission {
+    let reason = "the user rejected this call. Don't try to reach the same by other means: go on without it, or ask what \
+                  they want instead";
+    Permission::Deny { reason: reason.into() }
 }
 
 /// What has to be looked up on disk for a decision.

@@ -64,10 +64,10 @@ impl Store {
     /// Adds rules to those of a project. Other processes may do the same at the same time.
     pub(crate) fn remember(&self, project: &Path, always: Always, rules: &[Rule]) -> Result<(), StoreError> {
         let home = self.file.parent().unwrap_or(Path::new("."));
-        make_private_directory(home).map_err(|error| self.io(home, error))?;
+        make_private_directory(home).map_err(|error| io(home, error))?;
         let lock_file = self.file.with_extension("lock");
-        let lock = private_file(&lock_file, false).map_err(|error| self.io(&lock_file, error))?;
-        lock.lock().map_err(|error| self.io(&lock_file, error))?;
+        let lock = private_file(&lock_file, false).map_err(|error| io(&lock_file, error))?;
+        lock.lock().map_err(|error| io(&lock_file, error))?;
 
         let mut contents = self.read()?;
         contents.version = VERSION;
@@ -90,7 +90,7 @@ impl Store {
         let text = match std::fs::read(&self.file) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
-            Err(error) => return Err(self.io(&self.file, error)),
+            Err(error) => return Err(io(&self.file, error)),
         };
         let malformed = |error| StoreError::Malformed { path: self.file.clone(), error };
         let Versioned { version } = serde_json::from_slice(&text).map_err(malformed)?;
@@ -110,12 +110,12 @@ impl Store {
             file.sync_all()?;
             std::fs::rename(&new, &self.file)
         })();
-        written.map_err(|error| self.io(&new, error))
+        written.map_err(|error| io(&new, error))
     }
+}
 
-    fn io(&self, path: &Path, error: std::io::Error) -> StoreError {
-        StoreError::Io { path: path.to_owned(), error }
-    }
+fn io(path: &Path, error: std::io::Error) -> StoreError {
+    StoreError::Io { path: path.to_owned(), error }
 }
 
 fn private_file(path: &Path, truncate: bool) -> std::io::Result<File> {

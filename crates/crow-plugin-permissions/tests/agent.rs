@@ -158,7 +158,8 @@ impl Fixture {
     }
 
     /// One prompt in which the model calls `tool`; what the model reads as the result.
-    async fn call(&self, tool: &'static str, access: Option<Access>) -> String {
+    async fn call(&self, tool: &'static str, access: impl Into<Option<Access>>) -> String {
+        let access = access.into();
         self.calls.lock().unwrap().push_back((tool, json!({ "access": access })));
         self.agent.prompt(&self.session, Message::user("do it")).await;
         let messages = self.session.messages();
@@ -169,8 +170,8 @@ impl Fixture {
         result.expect("every call has a result")
     }
 
-    fn write(&self, path: &str) -> Option<Access> {
-        Some(Access::Write { path: self.cwd.join(path) })
+    fn write(&self, path: &str) -> Access {
+        Access::Write { path: self.cwd.join(path) }
     }
 
     fn questions(&self) -> usize {
@@ -182,8 +183,8 @@ impl Fixture {
     }
 }
 
-fn execute(command: &str) -> Option<Access> {
-    Some(Access::Execute { command: command.into() })
+fn execute(command: &str) -> Access {
+    Access::Execute { command: command.into() }
 }
 
 #[tokio::test]
@@ -215,10 +216,10 @@ async fn what_the_user_says_is_done() {
 #[tokio::test]
 async fn reading_in_the_workspace_asks_nothing() {
     let fixture = Fixture::new().await;
-    assert_eq!(fixture.call("look", Some(Access::Read { path: fixture.cwd.join("a") })).await, "it ran");
+    assert_eq!(fixture.call("look", Access::Read { path: fixture.cwd.join("a") }).await, "it ran");
     assert_eq!(fixture.call("look", None).await, "it ran");
     fixture.answer(Answer::Choose("reject_once"));
-    fixture.call("look", Some(Access::Read { path: "/etc/passwd".into() })).await;
+    fixture.call("look", Access::Read { path: "/etc/passwd".into() }).await;
     assert_eq!((fixture.questions(), fixture.ran()), (1, 2));
     let title = fixture.user.questions.lock().unwrap()[0].title.clone();
     assert_eq!(title, "look it (reads outside of the workspace: /etc/passwd)");
@@ -264,9 +265,9 @@ async fn what_is_protected_is_asked_about_in_every_mode() {
     for access in [
         fixture.write(".git/hooks/pre-commit"),
         fixture.write(".crow/config.toml"),
-        Some(Access::Write { path: fixture.home.join("config.toml") }),
+        Access::Write { path: fixture.home.join("config.toml") },
         execute("cp evil .git/hooks/pre-commit"),
-        Some(Access::Network { url: "http://169.254.169.254/latest".into() }),
+        Access::Network { url: "http://169.254.169.254/latest".into() },
     ] {
         let before = fixture.questions();
         fixture.answer(Answer::Choose("reject_once"));
