@@ -181,7 +181,7 @@ async fn every_key_is_read() {
     assert!(!section(&with("agents_bytes = 4").await, "instructions").contains("4567"));
     assert!(with("template = 'in {{ workspace }}'").await.text().ends_with("project/inner"));
     let from_file = with("template_file = 't.j2'").await.text();
-    assert!(from_file.starts_with("AGENTS.md\na/\n  b\n") && from_file.ends_with("|look change do"), "{from_file}");
+    assert!(from_file.starts_with("AGENTS.md\na/\n  b\n") && from_file.ends_with("|change do look"), "{from_file}");
 }
 
 #[tokio::test]
