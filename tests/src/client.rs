@@ -82,10 +82,7 @@ impl Turn {
 
     /// The updates of one kind.
     pub fn of_kind(&self, kind: &str) -> Vec<&Value> {
-        self.updates
-            .iter()
-            .filter(|update| update["sessionUpdate"] == kind)
-            .collect()
+        self.updates.iter().filter(|update| update["sessionUpdate"] == kind).collect()
     }
 
     /// The assistant's text, all chunks joined.
@@ -99,10 +96,7 @@ impl Turn {
     }
 
     fn joined(&self, kind: &str) -> String {
-        self.of_kind(kind)
-            .iter()
-            .filter_map(|update| update["content"]["text"].as_str())
-            .collect()
+        self.of_kind(kind).iter().filter_map(|update| update["content"]["text"].as_str()).collect()
     }
 
     /// The tool calls in order, each as its updates left it.
@@ -110,9 +104,7 @@ impl Turn {
         let mut order: Vec<String> = Vec::new();
         let mut calls: HashMap<String, Value> = HashMap::new();
         for update in &self.updates {
-            if update["sessionUpdate"] != "tool_call"
-                && update["sessionUpdate"] != "tool_call_update"
-            {
+            if update["sessionUpdate"] != "tool_call" && update["sessionUpdate"] != "tool_call_update" {
                 continue;
             }
             let id = update["toolCallId"].as_str().unwrap_or_default().to_owned();
@@ -125,10 +117,7 @@ impl Turn {
                 call[key] = value.clone();
             }
         }
-        order
-            .into_iter()
-            .filter_map(|id| calls.remove(&id))
-            .collect()
+        order.into_iter().filter_map(|id| calls.remove(&id)).collect()
     }
 }
 
@@ -147,9 +136,7 @@ impl Shared {
         line.push('\n');
         let mut stdin = lock(&self.stdin);
         self.transcript.add(Way::ToAgent, message);
-        stdin
-            .as_mut()
-            .map_or(Ok(()), |stdin| stdin.write_all(line.as_bytes()))
+        stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(line.as_bytes()))
     }
 }
 
@@ -169,9 +156,7 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("pid", &self.child.id())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("pid", &self.child.id()).finish_non_exhaustive()
     }
 }
 
@@ -198,13 +183,8 @@ impl Client {
     /// # Panics
     /// When it cannot be started.
     pub fn spawn_command(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         let shared = Arc::new(Shared {
             stdin: Mutex::new(child.stdin.take()),
             transcript: Transcript::default(),
@@ -226,14 +206,7 @@ impl Client {
                 }
             }));
         }
-        Self {
-            child,
-            shared,
-            next: AtomicU64::new(1),
-            readers,
-            checked: false,
-            stderr_allowed: false,
-        }
+        Self { child, shared, next: AtomicU64::new(1), readers, checked: false, stderr_allowed: false }
     }
 
     /// The agent's process.
@@ -299,12 +272,7 @@ impl Client {
         let from = self.shared.transcript.len();
         let sent = Instant::now();
         self.send(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
-        Pending {
-            id,
-            method: method.to_owned(),
-            from,
-            sent,
-        }
+        Pending { id, method: method.to_owned(), from, sent }
     }
 
     /// Waits for the answer of a request.
@@ -320,16 +288,14 @@ impl Client {
     pub fn try_wait(&self, pending: &Pending, limit: Duration) -> Option<RpcReply> {
         self.shared.transcript.wait(pending.from, limit, |entry| {
             let message = &entry.message;
-            entry
-                .answers(&pending.id)
-                .then(|| match message.get("error") {
-                    Some(error) => Err(RpcError {
-                        code: error["code"].as_i64().unwrap_or_default(),
-                        message: error["message"].as_str().unwrap_or_default().to_owned(),
-                        data: error["data"].clone(),
-                    }),
-                    None => Ok(message["result"].clone()),
-                })
+            entry.answers(&pending.id).then(|| match message.get("error") {
+                Some(error) => Err(RpcError {
+                    code: error["code"].as_i64().unwrap_or_default(),
+                    message: error["message"].as_str().unwrap_or_default().to_owned(),
+                    data: error["data"].clone(),
+                }),
+                None => Ok(message["result"].clone()),
+            })
         })
     }
 
@@ -343,8 +309,7 @@ impl Client {
     /// # Panics
     /// When the agent answers with an error.
     pub fn ok(&self, method: &str, params: &Value) -> Value {
-        self.call(method, params)
-            .unwrap_or_else(|error| self.fail(&format!("`{method}` failed: {error:?}")))
+        self.call(method, params).unwrap_or_else(|error| self.fail(&format!("`{method}` failed: {error:?}")))
     }
 
     /// Sends `initialize` with these client capabilities and returns the result.
@@ -388,12 +353,8 @@ impl Client {
     pub fn turn(&self, session: &str, pending: &Pending) -> Turn {
         let reply = self.wait(pending);
         let entries = self.shared.transcript.since(pending.from);
-        let before = entries
-            .iter()
-            .take_while(|entry| !entry.answers(&pending.id));
-        let updates = before
-            .filter_map(|entry| entry.update(session).cloned())
-            .collect();
+        let before = entries.iter().take_while(|entry| !entry.answers(&pending.id));
+        let updates = before.filter_map(|entry| entry.update(session).cloned()).collect();
         Turn { reply, updates }
     }
 
@@ -406,18 +367,11 @@ impl Client {
     ///
     /// # Panics
     /// When it does not come in time.
-    pub fn wait_update(
-        &self,
-        session: &str,
-        from: usize,
-        wanted: impl Fn(&Value) -> bool,
-    ) -> Value {
-        let found = self.shared.transcript.wait(from, PATIENCE, |entry| {
-            entry
-                .update(session)
-                .filter(|update| wanted(update))
-                .cloned()
-        });
+    pub fn wait_update(&self, session: &str, from: usize, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = self
+            .shared
+            .transcript
+            .wait(from, PATIENCE, |entry| entry.update(session).filter(|update| wanted(update)).cloned());
         found.unwrap_or_else(|| self.fail("the update waited for did not come"))
     }
 
@@ -427,8 +381,7 @@ impl Client {
     /// When it does not come in time.
     pub fn wait_request(&self, method: &str, from: usize) -> Value {
         let found = self.shared.transcript.wait(from, PATIENCE, |entry| {
-            (entry.is_from_agent(method) && entry.message.get("id").is_some())
-                .then(|| entry.message.clone())
+            (entry.is_from_agent(method) && entry.message.get("id").is_some()).then(|| entry.message.clone())
         });
         found.unwrap_or_else(|| self.fail(&format!("the agent did not ask `{method}`")))
     }
@@ -436,21 +389,12 @@ impl Client {
     /// The requests of the agent with this method.
     pub fn requests(&self, method: &str) -> Vec<Value> {
         let entries = self.shared.transcript.since(0);
-        entries
-            .into_iter()
-            .filter(|entry| entry.is_from_agent(method))
-            .map(|entry| entry.message)
-            .collect()
+        entries.into_iter().filter(|entry| entry.is_from_agent(method)).map(|entry| entry.message).collect()
     }
 
     /// All updates of a session so far.
     pub fn updates(&self, session: &str) -> Vec<Value> {
-        self.shared
-            .transcript
-            .since(0)
-            .iter()
-            .filter_map(|entry| entry.update(session).cloned())
-            .collect()
+        self.shared.transcript.since(0).iter().filter_map(|entry| entry.update(session).cloned()).collect()
     }
 
     /// Waits until the agent has not said anything for a while (0.2 s).
@@ -502,21 +446,14 @@ impl Client {
             let _ = self.child.wait();
         }
         self.join();
-        let status =
-            status.unwrap_or_else(|| self.fail("the agent does not leave when its stdin closes"));
+        let status = status.unwrap_or_else(|| self.fail("the agent does not leave when its stdin closes"));
         if !ExitStatus::success(&status) {
             self.fail(&format!("the agent ended with {status}"));
         }
         let noise = self.shared.transcript.noise();
-        assert!(
-            noise.is_empty(),
-            "the agent's stdout has more than JSON lines: {noise:?}"
-        );
+        assert!(noise.is_empty(), "the agent's stdout has more than JSON lines: {noise:?}");
         let stderr = self.stderr();
-        assert!(
-            self.stderr_allowed || stderr.is_empty(),
-            "the agent wrote to stderr:\n{stderr}"
-        );
+        assert!(self.stderr_allowed || stderr.is_empty(), "the agent wrote to stderr:\n{stderr}");
         assert_valid(&self.shared.transcript.since(0));
     }
 
@@ -527,11 +464,7 @@ impl Client {
     }
 
     fn fail(&self, problem: &str) -> ! {
-        panic!(
-            "{problem}\nstderr: {}\nlast messages:\n{}",
-            self.stderr(),
-            self.shared.transcript.tail(12)
-        );
+        panic!("{problem}\nstderr: {}\nlast messages:\n{}", self.stderr(), self.shared.transcript.tail(12));
     }
 }
 
@@ -554,12 +487,7 @@ pub(crate) fn session_id(result: &Value) -> String {
 fn assert_valid(entries: &[Entry]) {
     let violations = Schema::official().check(entries);
     let listed: Vec<String> = violations.iter().take(5).map(ToString::to_string).collect();
-    assert!(
-        violations.is_empty(),
-        "{} messages are not valid:\n{}",
-        violations.len(),
-        listed.join("\n")
-    );
+    assert!(violations.is_empty(), "{} messages are not valid:\n{}", violations.len(), listed.join("\n"));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

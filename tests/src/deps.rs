@@ -15,10 +15,7 @@ fn folder() -> PathBuf {
     given.unwrap_or_else(|| {
         // The target directory may have been moved: look above the running program first.
         let running = env::current_exe().unwrap_or_default();
-        let above = running
-            .ancestors()
-            .map(|folder| folder.join("test-deps"))
-            .find(|folder| folder.is_dir());
+        let above = running.ancestors().map(|folder| folder.join("test-deps")).find(|folder| folder.is_dir());
         above.unwrap_or_else(|| package().join("../target/test-deps"))
     })
 }
@@ -33,26 +30,17 @@ fn expect(path: PathBuf, what: &str) -> PathBuf {
 /// # Panics
 /// With one line that says what to do, when it is not there. The same holds for the others here.
 pub fn node_modules() -> PathBuf {
-    expect(
-        folder().join("node/node_modules"),
-        "the official TypeScript client",
-    )
+    expect(folder().join("node/node_modules"), "the official TypeScript client")
 }
 
 /// The JSON Schema of the protocol, version 1, stable part.
 pub fn schema() -> PathBuf {
-    expect(
-        node_modules().join("@agentclientprotocol/sdk/schema/v1/schema.json"),
-        "the official JSON Schema",
-    )
+    expect(node_modules().join("@agentclientprotocol/sdk/schema/v1/schema.json"), "the official JSON Schema")
 }
 
 /// The Python interpreter that has the official Python client.
 pub fn python() -> PathBuf {
-    expect(
-        folder().join("python/bin/python"),
-        "the official Python client",
-    )
+    expect(folder().join("python/bin/python"), "the official Python client")
 }
 
 /// The program that drives an agent with one of the official clients: `drive.mjs` or `drive.py`.

@@ -11,25 +11,12 @@ const TICKS: u64 = 100;
 /// the 10 ms ticks of the whole process, ended threads included, where they say more.
 pub fn cpu_time(pid: u32) -> Duration {
     let mut nanoseconds = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
         let line = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        nanoseconds += line
-            .split(' ')
-            .next()
-            .and_then(|first| first.parse().ok())
-            .unwrap_or(0);
+        nanoseconds += line.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0);
     }
     let fields = stat(pid);
-    let tick = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
+    let tick = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
     let ticks = Duration::from_millis((tick(11) + tick(12)) * 1000 / TICKS);
     Duration::from_nanos(nanoseconds).max(ticks)
 }
@@ -38,34 +25,22 @@ pub fn cpu_time(pid: u32) -> Duration {
 pub fn pss(pid: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    line.and_then(|rest| rest.split_whitespace().next())
-        .and_then(|kib| kib.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
+    line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 /// Whether a process is there and not a zombie.
 pub fn alive(pid: u32) -> bool {
-    stat(pid)
-        .first()
-        .is_some_and(|state| state != "Z" && state != "X")
+    stat(pid).first().is_some_and(|state| state != "Z" && state != "X")
 }
 
 /// The processes that descend from `pid`, by number.
 pub fn descendants(pid: u32) -> Vec<u32> {
     let mut parents = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(child) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        if let Some(parent) = stat(child)
-            .get(1)
-            .and_then(|field| field.parse::<u32>().ok())
-        {
+        if let Some(parent) = stat(child).get(1).and_then(|field| field.parse::<u32>().ok()) {
             parents.insert(child, parent);
         }
     }
@@ -78,11 +53,7 @@ pub fn descendants(pid: u32) -> Vec<u32> {
         }
         false
     };
-    let mut found: Vec<u32> = parents
-        .keys()
-        .copied()
-        .filter(|&child| descends(child))
-        .collect();
+    let mut found: Vec<u32> = parents.keys().copied().filter(|&child| descends(child)).collect();
     found.sort_unstable();
     found
 }
@@ -91,19 +62,11 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 pub fn with_command(text: &str) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&line)
-            .replace('\0', " ")
-            .contains(text)
-            && alive(pid)
-        {
+        if String::from_utf8_lossy(&line).replace('\0', " ").contains(text) && alive(pid) {
             found.push(pid);
         }
     }
@@ -114,7 +77,5 @@ pub fn with_command(text: &str) -> Vec<u32> {
 fn stat(pid: u32) -> Vec<String> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name stands in parentheses and may itself hold spaces and parentheses.
-    line.rsplit_once(')')
-        .map(|(_, rest)| rest.split_whitespace().map(str::to_owned).collect())
-        .unwrap_or_default()
+    line.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
 }

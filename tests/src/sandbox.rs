@@ -26,18 +26,13 @@ pub fn built(name: &str, variable: &str, build: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable) {
         let path = PathBuf::from(path);
         // Commands run in directories of their own.
-        return path
-            .canonicalize()
-            .unwrap_or_else(|error| panic!("{variable} = {}: {error}", path.display()));
+        return path.canonicalize().unwrap_or_else(|error| panic!("{variable} = {}: {error}", path.display()));
     }
     let running = env::current_exe().expect("the running program's path");
-    let found = running
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("the `{name}` binary is not built: run `{build}`, or `cargo xtask test`, or set {variable}"))
+    let found = running.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("the `{name}` binary is not built: run `{build}`, or `cargo xtask test`, or set {variable}")
+    })
 }
 
 /// A `CROW_HOME`, a project directory and an environment that no other test shares.
@@ -62,10 +57,7 @@ impl Sandbox {
         for folder in ["crow-home", "user", "project"] {
             fs::create_dir(root.path().join(folder)).expect("a new directory");
         }
-        Self {
-            root,
-            env: Vec::new(),
-        }
+        Self { root, env: Vec::new() }
     }
 
     /// A place whose configuration names `server` as its only model provider.
@@ -111,8 +103,7 @@ impl Sandbox {
     /// Writes a file of the project, with its folders, and returns its absolute path.
     pub fn file(&self, path: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.project().join(path);
-        fs::create_dir_all(path.parent().expect("a path in the project"))
-            .expect("the project is writable");
+        fs::create_dir_all(path.parent().expect("a path in the project")).expect("the project is writable");
         fs::write(&path, content).expect("the project is writable");
         path
     }
@@ -163,9 +154,7 @@ impl Sandbox {
 /// # Panics
 /// When it cannot be started or does not end.
 pub fn finish(mut command: Command, name: &str) -> Output {
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
     let drain = |pipe: Option<Box<dyn Read + Send>>| {
         thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -184,20 +173,9 @@ pub fn finish(mut command: Command, name: &str) -> Output {
     }
     let output = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
     let (stdout, stderr) = (output(stdout), output(stderr));
-    let said = || {
-        format!(
-            "{}\n{}",
-            String::from_utf8_lossy(&stdout),
-            String::from_utf8_lossy(&stderr)
-        )
-    };
-    let status =
-        status.unwrap_or_else(|| panic!("{name} is not over after a minute; it said:\n{}", said()));
-    Output {
-        status,
-        stdout,
-        stderr,
-    }
+    let said = || format!("{}\n{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let status = status.unwrap_or_else(|| panic!("{name} is not over after a minute; it said:\n{}", said()));
+    Output { status, stdout, stderr }
 }
 
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {

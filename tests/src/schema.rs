@@ -38,9 +38,7 @@ pub struct Schema {
 
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Schema")
-            .field("methods", &self.methods.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Schema").field("methods", &self.methods.len()).finish_non_exhaustive()
     }
 }
 
@@ -61,25 +59,14 @@ impl Schema {
         let definitions = root["$defs"].as_object().cloned().unwrap_or_default();
         let mut methods = HashMap::new();
         for (name, definition) in &definitions {
-            let (Some(method), Some(side)) = (
-                definition["x-method"].as_str(),
-                definition["x-side"].as_str(),
-            ) else {
+            let (Some(method), Some(side)) = (definition["x-method"].as_str(), definition["x-side"].as_str()) else {
                 continue;
             };
-            let kind = ["Request", "Response", "Notification"]
-                .into_iter()
-                .find(|kind| name.ends_with(kind));
-            let kind = kind
-                .unwrap_or_else(|| panic!("the schema's `{name}` has a method but is no message"));
+            let kind = ["Request", "Response", "Notification"].into_iter().find(|kind| name.ends_with(kind));
+            let kind = kind.unwrap_or_else(|| panic!("the schema's `{name}` has a method but is no message"));
             methods.insert((method.to_owned(), side.to_owned(), kind), name.clone());
         }
-        Self {
-            definitions,
-            dialect: root["$schema"].clone(),
-            methods,
-            compiled: Mutex::default(),
-        }
+        Self { definitions, dialect: root["$schema"].clone(), methods, compiled: Mutex::default() }
     }
 
     /// Checks all messages the agent sent, in the order of the transcript.
@@ -95,10 +82,7 @@ impl Schema {
                 continue;
             }
             let problems = self.problems(message, &asked);
-            violations.extend(problems.into_iter().map(|problem| Violation {
-                problem,
-                message: message.clone(),
-            }));
+            violations.extend(problems.into_iter().map(|problem| Violation { problem, message: message.clone() }));
         }
         violations
     }
@@ -106,20 +90,11 @@ impl Schema {
     fn problems(&self, message: &Value, asked: &HashMap<String, String>) -> Vec<String> {
         let mut problems = envelope(message);
         if let Some(method) = message["method"].as_str() {
-            let kind = if message.get("id").is_some() {
-                "Request"
-            } else {
-                "Notification"
-            };
+            let kind = if message.get("id").is_some() { "Request" } else { "Notification" };
             if !method.starts_with('_') {
-                match ["client", "protocol"]
-                    .iter()
-                    .find_map(|side| self.definition(method, side, kind))
-                {
+                match ["client", "protocol"].iter().find_map(|side| self.definition(method, side, kind)) {
                     Some(name) => problems.extend(self.against(name, &message["params"])),
-                    None => problems.push(format!(
-                        "the protocol has no {kind} `{method}` for a client"
-                    )),
+                    None => problems.push(format!("the protocol has no {kind} `{method}` for a client")),
                 }
             }
         } else if let Some(result) = message.get("result") {
@@ -134,10 +109,7 @@ impl Schema {
             }
         } else if let Some(error) = message.get("error") {
             problems.extend(self.against("Error", error));
-            if error["message"]
-                .as_str()
-                .is_some_and(|text| text.contains('\n'))
-            {
+            if error["message"].as_str().is_some_and(|text| text.contains('\n')) {
                 problems.push("an error message of several lines".to_owned());
             }
         }
@@ -145,9 +117,7 @@ impl Schema {
     }
 
     fn definition(&self, method: &str, side: &str, kind: &'static str) -> Option<&str> {
-        self.methods
-            .get(&(method.to_owned(), side.to_owned(), kind))
-            .map(String::as_str)
+        self.methods.get(&(method.to_owned(), side.to_owned(), kind)).map(String::as_str)
     }
 
     /// What is wrong with `value` as the definition `name`; empty when nothing is.
@@ -158,12 +128,8 @@ impl Schema {
             .map(|error| format!("{name}: {error} at `{}`", error.instance_path()))
             .collect();
         if problems.is_empty() {
-            self.unknown_keys(
-                &json!({ "$ref": format!("#/$defs/{name}") }),
-                value,
-                name,
-                &mut problems,
-            );
+            let schema = json!({ "$ref": format!("#/$defs/{name}") });
+            self.unknown_keys(&[&schema], value, name, &mut problems);
         }
         problems
     }
@@ -179,38 +145,32 @@ impl Schema {
     }
 
     /// The protocol forbids keys of one's own outside `_meta`, which the schema itself does not say.
-    fn unknown_keys(&self, schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
+    ///
+    /// `schemas` are alternatives or complements: a key is known when any of them knows it.
+    fn unknown_keys(&self, schemas: &[&Value], value: &Value, at: &str, problems: &mut Vec<String>) {
         let mut parts = Vec::new();
-        self.parts(schema, value, &mut parts, &mut BTreeSet::new());
+        for schema in schemas {
+            self.parts(schema, value, &mut parts, &mut BTreeSet::new());
+        }
         match value {
             Value::Object(fields) => {
                 let mut known: HashMap<&str, Vec<&Value>> = HashMap::new();
-                for (key, inner) in parts
-                    .iter()
-                    .filter_map(|part| part["properties"].as_object())
-                    .flatten()
-                {
+                for (key, inner) in parts.iter().filter_map(|part| part["properties"].as_object()).flatten() {
                     known.entry(key).or_default().push(inner);
                 }
                 for (key, field) in fields.iter().filter(|(key, _)| *key != "_meta") {
                     match known.get(key.as_str()) {
-                        Some(schemas) => {
-                            for schema in schemas {
-                                self.unknown_keys(schema, field, &format!("{at}.{key}"), problems);
-                            }
-                        }
+                        Some(schemas) => self.unknown_keys(schemas, field, &format!("{at}.{key}"), problems),
                         // Nothing is said of free values such as a tool's input.
                         None if known.is_empty() => {}
-                        None => problems
-                            .push(format!("{at} has a key `{key}` the protocol does not know")),
+                        None => problems.push(format!("{at} has a key `{key}` the protocol does not know")),
                     }
                 }
             }
             Value::Array(items) => {
-                for schema in parts.iter().filter_map(|part| part.get("items")) {
-                    for item in items {
-                        self.unknown_keys(schema, item, at, problems);
-                    }
+                let schemas: Vec<&Value> = parts.iter().filter_map(|part| part.get("items")).collect();
+                for item in items {
+                    self.unknown_keys(&schemas, item, at, problems);
                 }
             }
             _ => {}
@@ -219,18 +179,10 @@ impl Schema {
 
     /// Collects the schemas that say something about `value`: this one, and those it refers to, but for the
     /// alternatives that are plainly about something else.
-    fn parts<'s>(
-        &'s self,
-        schema: &'s Value,
-        value: &Value,
-        found: &mut Vec<&'s Value>,
-        seen: &mut BTreeSet<&'s str>,
-    ) {
+    fn parts<'s>(&'s self, schema: &'s Value, value: &Value, found: &mut Vec<&'s Value>, seen: &mut BTreeSet<&'s str>) {
         let mut constants = schema["properties"].as_object().into_iter().flatten();
         let other = constants.any(|(key, inner)| {
-            inner
-                .get("const")
-                .is_some_and(|wanted| value.get(key).is_some_and(|given| given != wanted))
+            inner.get("const").is_some_and(|wanted| value.get(key).is_some_and(|given| given != wanted))
         });
         if other {
             return;
@@ -241,9 +193,7 @@ impl Schema {
                 self.parts(branch, value, found, seen);
             }
         }
-        if let Some(name) = schema["$ref"]
-            .as_str()
-            .and_then(|path| path.strip_prefix("#/$defs/"))
+        if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/"))
             && seen.insert(name)
             && let Some(definition) = self.definitions.get(name)
         {

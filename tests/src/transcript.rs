@@ -31,17 +31,13 @@ impl Entry {
     /// The `update` of a `session/update` for `session`.
     pub fn update(&self, session: &str) -> Option<&Value> {
         let params = &self.message["params"];
-        (self.way == Way::FromAgent
-            && self.message["method"] == "session/update"
-            && params["sessionId"] == session)
+        (self.way == Way::FromAgent && self.message["method"] == "session/update" && params["sessionId"] == session)
             .then(|| &params["update"])
     }
 
     /// Whether this is the agent's answer to the request `id`.
     pub fn answers(&self, id: &Value) -> bool {
-        self.way == Way::FromAgent
-            && self.message.get("method").is_none()
-            && &self.message["id"] == id
+        self.way == Way::FromAgent && self.message.get("method").is_none() && &self.message["id"] == id
     }
 
     /// Whether this is a request or notification of the agent with this method.
@@ -74,11 +70,7 @@ impl Transcript {
     }
 
     pub(crate) fn add(&self, way: Way, message: Value) {
-        self.lock().entries.push(Entry {
-            way,
-            at: Instant::now(),
-            message,
-        });
+        self.lock().entries.push(Entry { way, at: Instant::now(), message });
         self.0.changed.notify_all();
     }
 
@@ -104,11 +96,7 @@ impl Transcript {
 
     /// A copy of the messages from number `from` on.
     pub fn since(&self, from: usize) -> Vec<Entry> {
-        self.lock()
-            .entries
-            .get(from..)
-            .map(<[Entry]>::to_vec)
-            .unwrap_or_default()
+        self.lock().entries.get(from..).map(<[Entry]>::to_vec).unwrap_or_default()
     }
 
     /// Lines on the agent's stdout that are no JSON-RPC message.
@@ -119,23 +107,12 @@ impl Transcript {
     /// Waits for the first message from number `from` on for which `probe` has a value.
     ///
     /// `None` when `limit` is over, or the agent's stdout ended without one.
-    pub fn wait<T>(
-        &self,
-        from: usize,
-        limit: Duration,
-        probe: impl Fn(&Entry) -> Option<T>,
-    ) -> Option<T> {
+    pub fn wait<T>(&self, from: usize, limit: Duration, probe: impl Fn(&Entry) -> Option<T>) -> Option<T> {
         let end = Instant::now() + limit;
         let mut seen = from;
         let mut log = self.lock();
         loop {
-            if let Some(found) = log
-                .entries
-                .get(seen..)
-                .unwrap_or_default()
-                .iter()
-                .find_map(&probe)
-            {
+            if let Some(found) = log.entries.get(seen..).unwrap_or_default().iter().find_map(&probe) {
                 return Some(found);
             }
             seen = log.entries.len().max(from);
@@ -143,12 +120,7 @@ impl Transcript {
             if log.closed {
                 return None;
             }
-            log = self
-                .0
-                .changed
-                .wait_timeout(log, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            log = self.0.changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -157,11 +129,7 @@ impl Transcript {
         let log = self.lock();
         let start = log.entries.len().saturating_sub(count);
         let lines = log.entries[start..].iter().map(|entry| {
-            let arrow = if entry.way == Way::ToAgent {
-                "->"
-            } else {
-                "<-"
-            };
+            let arrow = if entry.way == Way::ToAgent { "->" } else { "<-" };
             let text: String = entry.message.to_string().chars().take(400).collect();
             format!("  {arrow} {text}\n")
         });

@@ -17,14 +17,7 @@ Exit status 1 when a figure misses its goal (not with --quick).";
 pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
     // With --json, stdout belongs to the result.
     let quiet = args.iter().any(|arg| arg == "--json");
-    let mut relay = cargo([
-        "build",
-        "--release",
-        "--package",
-        "crow-tests",
-        "--no-default-features",
-        "--bins",
-    ]);
+    let mut relay = cargo(["build", "--release", "--package", "crow-tests", "--no-default-features", "--bins"]);
     let mut crow = cargo(["build", "--release", "--package", "crow"]);
     let given = args.iter().any(|arg| arg == "--binary");
     if quiet {
@@ -36,10 +29,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
             status(&mut crow)?;
         }
     } else {
-        step(
-            "build the benchmark and the bare relay (release)",
-            &mut relay,
-        )?;
+        step("build the benchmark and the bare relay (release)", &mut relay)?;
         if !given {
             step("build crow (release)", &mut crow)?;
         }

@@ -18,37 +18,18 @@ then cargo deny, cargo hack and the fuzz targets where these tools are installed
 pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
     let start = Instant::now();
     step("formatting", &mut cargo(["fmt", "--all", "--check"]))?;
-    let clippy = [
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--quiet",
-        "--",
-        "-D",
-        "warnings",
-    ];
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     step("lints", &mut cargo(clippy))?;
     test::run(&[])?;
     docs::run(&[])?;
     bench::run(&["--quick".to_owned()])?;
     test::conformance(&["--release".to_owned()])?;
     if has("cargo-deny", "--version") {
-        step(
-            "licences and advisories",
-            &mut cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]),
-        )?;
+        step("licences and advisories", &mut cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]))?;
     }
     if has("cargo-hack", "--version") {
-        let hack = [
-            "hack",
-            "check",
-            "--each-feature",
-            "--no-dev-deps",
-            "--package",
-            "crow-hooks",
-            "--package",
-            "crow-acp",
-        ];
+        let hack =
+            ["hack", "check", "--each-feature", "--no-dev-deps", "--package", "crow-hooks", "--package", "crow-acp"];
         step("each feature on its own", &mut cargo(hack))?;
     }
     if has("cargo-fuzz", "--version") {
@@ -59,49 +40,28 @@ pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
     }
     no_registry_host()?;
     let counts = fs::read_to_string(test::counts_file()).unwrap_or_default();
-    println!(
-        "ci: passed in {:.1} min; {counts}",
-        start.elapsed().as_secs_f64() / 60.0
-    );
+    println!("ci: passed in {:.1} min; {counts}", start.elapsed().as_secs_f64() / 60.0);
     Ok(())
 }
 
 fn fuzz_targets() -> Vec<String> {
-    let entries = fs::read_dir(root().join("fuzz/fuzz_targets"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let names = entries.filter_map(|entry| {
-        entry
-            .path()
-            .file_stem()
-            .map(|name| name.to_string_lossy().into_owned())
-    });
+    let entries = fs::read_dir(root().join("fuzz/fuzz_targets")).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
     names.collect()
 }
 
 /// Lock files must work wherever they are used: they name no host but the public registries' own.
 fn no_registry_host() -> Result<(), Failed> {
-    let list = Command::new("git")
-        .current_dir(root())
-        .args(["ls-files", "*.lock", "*-lock.json", "*.npmrc"])
-        .output();
-    let list = list
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
+    let list = Command::new("git").current_dir(root()).args(["ls-files", "*.lock", "*-lock.json", "*.npmrc"]).output();
+    let list = list.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     for name in list.lines() {
         let text = fs::read_to_string(root().join(name)).unwrap_or_default();
-        let resolved = text
+        let resolved = text.lines().find(|line| line.contains("\"resolved\": \"http"));
+        let foreign = text
             .lines()
-            .find(|line| line.contains("\"resolved\": \"http"));
-        let foreign = text.lines().find(|line| {
-            line.contains("registry+") && !line.contains("github.com/rust-lang/crates.io-index")
-        });
+            .find(|line| line.contains("registry+") && !line.contains("github.com/rust-lang/crates.io-index"));
         if let Some(line) = resolved.or(foreign) {
-            return Err(Failed(format!(
-                "{name} names a registry host: {}",
-                line.trim()
-            )));
+            return Err(Failed(format!("{name} names a registry host: {}", line.trim())));
         }
     }
     Ok(())

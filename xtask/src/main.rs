@@ -1,10 +1,6 @@
 //! `cargo xtask`: every chore of this repository.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command-line program"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
 
 mod bench;
 mod ci;
@@ -32,36 +28,16 @@ const TASKS: &[Task] = &[
         help: setup::HELP,
         run: setup::run,
     },
-    Task {
-        name: "test",
-        about: "set up, build the binary, run every test",
-        help: test::HELP,
-        run: test::run,
-    },
+    Task { name: "test", about: "set up, build the binary, run every test", help: test::HELP, run: test::run },
     Task {
         name: "conformance",
         about: "the requirements of the ACP test kit, one by one, against the binary",
         help: test::CONFORMANCE_HELP,
         run: test::conformance,
     },
-    Task {
-        name: "bench",
-        about: "measure the release binary beside a bare relay",
-        help: bench::HELP,
-        run: bench::run,
-    },
-    Task {
-        name: "docs",
-        about: "build the documentation; a warning is an error",
-        help: docs::HELP,
-        run: docs::run,
-    },
-    Task {
-        name: "ci",
-        about: "everything that must pass before a merge",
-        help: ci::HELP,
-        run: ci::run,
-    },
+    Task { name: "bench", about: "measure the release binary beside a bare relay", help: bench::HELP, run: bench::run },
+    Task { name: "docs", about: "build the documentation; a warning is an error", help: docs::HELP, run: docs::run },
+    Task { name: "ci", about: "everything that must pass before a merge", help: ci::HELP, run: ci::run },
 ];
 
 fn main() -> ExitCode {
@@ -76,11 +52,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let rest = &args[1..];
-    if rest
-        .iter()
-        .take_while(|arg| *arg != "--")
-        .any(|arg| is_help(arg))
-    {
+    if rest.iter().take_while(|arg| *arg != "--").any(|arg| is_help(arg)) {
         println!("{}", task.help);
         return ExitCode::SUCCESS;
     }

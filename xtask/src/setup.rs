@@ -31,30 +31,14 @@ fn missing() -> Vec<String> {
         }
     };
     let install = "(Debian, Ubuntu: sudo apt-get install";
-    need(
-        has("node", "--version"),
-        &format!("`node` is missing: install Node.js 20 or newer {install} nodejs)"),
-    );
-    need(
-        has("npm", "--version"),
-        &format!("`npm` is missing: install it with Node.js {install} npm)"),
-    );
+    need(has("node", "--version"), &format!("`node` is missing: install Node.js 20 or newer {install} nodejs)"));
+    need(has("npm", "--version"), &format!("`npm` is missing: install it with Node.js {install} npm)"));
     if has("python3", "--version") {
-        let probe = command("python3")
-            .args(["-c", "import ensurepip, venv"])
-            .output();
+        let probe = command("python3").args(["-c", "import ensurepip, venv"]).output();
         let there = probe.is_ok_and(|output| output.status.success());
-        need(
-            there,
-            &format!("Python's `venv` module is missing {install} python3-venv)"),
-        );
+        need(there, &format!("Python's `venv` module is missing {install} python3-venv)"));
     } else {
-        need(
-            false,
-            &format!(
-                "`python3` is missing: install Python 3.10 or newer {install} python3 python3-venv)"
-            ),
-        );
+        need(false, &format!("`python3` is missing: install Python 3.10 or newer {install} python3 python3-venv)"));
     }
     missing
 }
@@ -69,23 +53,12 @@ fn node() -> Result<(), Failed> {
     make(&folder)?;
     for name in sources {
         let from = root().join("tests/clients").join(name);
-        fs::copy(&from, folder.join(name))
-            .map_err(|error| Failed(format!("{}: {error}", from.display())))?;
+        fs::copy(&from, folder.join(name)).map_err(|error| Failed(format!("{}: {error}", from.display())))?;
     }
     let mut npm = command("npm");
     // Not `npm ci`: it refuses a lock file that lacks an optional package of another platform.
-    npm.args([
-        "install",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ])
-    .current_dir(&folder);
-    step(
-        "npm install (the official TypeScript client, acpx)",
-        &mut npm,
-    )?;
+    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
+    step("npm install (the official TypeScript client, acpx)", &mut npm)?;
     stamp(&folder, &wanted)
 }
 
@@ -96,21 +69,10 @@ fn python() -> Result<(), Failed> {
         return Ok(());
     }
     make(&folder)?;
-    step(
-        "python3 -m venv",
-        command("python3").args(["-m", "venv"]).arg(&folder),
-    )?;
+    step("python3 -m venv", command("python3").args(["-m", "venv"]).arg(&folder))?;
     let requirements = root().join("tests/clients/requirements.txt");
     let mut pip = command(folder.join("bin/python"));
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-    ])
-    .arg(requirements);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
     step("pip install (the official Python client)", &mut pip)?;
     stamp(&folder, &wanted)
 }
@@ -133,6 +95,5 @@ fn is_current(folder: &Path, wanted: &str) -> bool {
 }
 
 fn stamp(folder: &Path, wanted: &str) -> Result<(), Failed> {
-    fs::write(folder.join(".installed"), wanted)
-        .map_err(|error| Failed(format!("{}: {error}", folder.display())))
+    fs::write(folder.join(".installed"), wanted).map_err(|error| Failed(format!("{}: {error}", folder.display())))
 }

@@ -25,23 +25,14 @@ Checks the requirements of the ACP test kit (version 1) one by one against the `
 pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
     let rest = args.iter().skip_while(|arg| *arg == "--");
     setup::run(&[])?;
-    step(
-        "build the crow binary",
-        &mut cargo(["build", "--workspace", "--bins"]),
-    )?;
+    step("build the crow binary", &mut cargo(["build", "--workspace", "--bins"]))?;
     let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
     command.args(rest);
     let mut counts = Counts::default();
-    let passed = timed("cargo test", || {
-        watched(&mut command, |line| counts.add(line))
-    })?;
+    let passed = timed("cargo test", || watched(&mut command, |line| counts.add(line)))?;
     println!("{counts}");
     let _ = fs::write(counts_file(), counts.to_string());
-    if passed {
-        Ok(())
-    } else {
-        Err(Failed::new("tests failed"))
-    }
+    if passed { Ok(()) } else { Err(Failed::new("tests failed")) }
 }
 
 /// Where the last run left its one line.
@@ -58,11 +49,7 @@ pub(crate) fn conformance(args: &[String]) -> Result<(), Failed> {
         match arg.as_str() {
             "--release" => release = true,
             "--binary" => {
-                binary = Some(
-                    args.next()
-                        .ok_or_else(|| Failed::new("--binary needs a path"))?
-                        .clone(),
-                );
+                binary = Some(args.next().ok_or_else(|| Failed::new("--binary needs a path"))?.clone());
             }
             other => return Err(Failed(format!("unknown option `{other}`"))),
         }
@@ -73,16 +60,7 @@ pub(crate) fn conformance(args: &[String]) -> Result<(), Failed> {
             build.arg("--release");
         }
         step("build the crow binary", &mut build)?;
-        binary = Some(
-            target()
-                .join(if release {
-                    "release/crow"
-                } else {
-                    "debug/crow"
-                })
-                .display()
-                .to_string(),
-        );
+        binary = Some(target().join(if release { "release/crow" } else { "debug/crow" }).display().to_string());
     }
     // For the whole workspace, so that what `cargo xtask test` built is used again.
     let mut command = cargo(["test", "--quiet", "--workspace", "--test", "e2e"]);
@@ -93,9 +71,8 @@ pub(crate) fn conformance(args: &[String]) -> Result<(), Failed> {
     let passed = timed("conformance", || {
         watched(&mut command, |line| {
             counts.add(line);
-            if let Some((name, outcome)) = line
-                .strip_prefix("test conformance::")
-                .and_then(|rest| rest.split_once(" ... "))
+            if let Some((name, outcome)) =
+                line.strip_prefix("test conformance::").and_then(|rest| rest.split_once(" ... "))
             {
                 results.push((requirement(name), outcome.to_owned()));
             }
@@ -107,22 +84,14 @@ pub(crate) fn conformance(args: &[String]) -> Result<(), Failed> {
         println!("  {id:<16} {outcome}");
     }
     println!("{counts}");
-    if passed && counts.passed > 0 {
-        Ok(())
-    } else {
-        Err(Failed::new("not conformant"))
-    }
+    if passed && counts.passed > 0 { Ok(()) } else { Err(Failed::new("not conformant")) }
 }
 
 /// `session::new_001_gives_an_id` → `NEW-001`: the test's first two words are the requirement's id.
 fn requirement(test: &str) -> String {
     let name = test.rsplit("::").next().unwrap_or(test);
     let mut words = name.split('_');
-    format!(
-        "{}-{}",
-        words.next().unwrap_or_default().to_uppercase(),
-        words.next().unwrap_or_default()
-    )
+    format!("{}-{}", words.next().unwrap_or_default().to_uppercase(), words.next().unwrap_or_default())
 }
 
 /// The sums of cargo's `test result:` lines.
@@ -142,10 +111,8 @@ impl Counts {
         self.binaries += 1;
         for part in rest.split(['.', ';']) {
             let mut words = part.split_whitespace();
-            let (Some(number), Some(what)) = (
-                words.next().and_then(|word| word.parse::<u32>().ok()),
-                words.next(),
-            ) else {
+            let (Some(number), Some(what)) = (words.next().and_then(|word| word.parse::<u32>().ok()), words.next())
+            else {
                 continue;
             };
             match what {
@@ -160,16 +127,8 @@ impl Counts {
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            passed,
-            failed,
-            ignored,
-            binaries,
-        } = self;
-        write!(
-            f,
-            "tests: {passed} passed, {failed} failed, {ignored} ignored, in {binaries} test programs"
-        )
+        let Self { passed, failed, ignored, binaries } = self;
+        write!(f, "tests: {passed} passed, {failed} failed, {ignored} ignored, in {binaries} test programs")
     }
 }
 
@@ -183,10 +142,7 @@ mod tests {
         counts.add("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.25s");
         counts.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s");
         counts.add("running 3 tests");
-        assert_eq!(
-            counts.to_string(),
-            "tests: 13 passed, 2 failed, 1 ignored, in 2 test programs"
-        );
+        assert_eq!(counts.to_string(), "tests: 13 passed, 2 failed, 1 ignored, in 2 test programs");
     }
 
     #[test]

@@ -29,14 +29,8 @@ type Out = Sender<String>;
 async fn main() {
     let (out, lines) = channel();
     thread::spawn(move || write(&lines));
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client without TLS");
-    let url = format!(
-        "{}/chat/completions",
-        env::var("OPENAI_BASE_URL").unwrap_or_default()
-    );
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client without TLS");
+    let url = format!("{}/chat/completions", env::var("OPENAI_BASE_URL").unwrap_or_default());
     let mut histories: HashMap<String, Arc<Mutex<Vec<Value>>>> = HashMap::new();
     let mut requests = BufReader::with_capacity(64 * 1024, stdin()).lines();
     while let Ok(Some(line)) = requests.next_line().await {
@@ -47,11 +41,7 @@ async fn main() {
         let params = &message["params"];
         match message["method"].as_str() {
             Some("initialize") => {
-                answer(
-                    &out,
-                    &id,
-                    &json!({ "protocolVersion": 1, "agentCapabilities": {}, "authMethods": [] }),
-                );
+                answer(&out, &id, &json!({ "protocolVersion": 1, "agentCapabilities": {}, "authMethods": [] }));
             }
             Some("session/new") => {
                 let session = format!("session-{}", histories.len() + 1);
@@ -76,18 +66,9 @@ async fn main() {
 }
 
 /// One request to the model. True when it asked for files, which are in the history then.
-async fn turn(
-    http: &reqwest::Client,
-    url: &str,
-    session: &str,
-    history: &mut Vec<Value>,
-    out: &Out,
-) -> bool {
+async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Vec<Value>, out: &Out) -> bool {
     let body = json!({ "model": "scripted", "stream": true, "messages": history });
-    let request = http
-        .post(url)
-        .header("content-type", "application/json")
-        .body(body.to_string());
+    let request = http.post(url).header("content-type", "application/json").body(body.to_string());
     let Ok(mut response) = request.send().await else {
         return false;
     };
@@ -96,36 +77,24 @@ async fn turn(
     let mut buffer = Vec::new();
     while let Ok(Some(bytes)) = response.chunk().await {
         buffer.extend_from_slice(&bytes);
-        let end = buffer
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |last| last + 1);
+        let end = buffer.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         let whole: Vec<u8> = buffer.drain(..end).collect();
         let mut updates = String::new();
-        for data in whole
-            .split(|&byte| byte == b'\n')
-            .filter_map(|line| line.strip_prefix(b"data: "))
-        {
+        for data in whole.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"data: ")) {
             let Ok(event) = serde_json::from_slice::<Value>(data) else {
                 continue;
             };
             let delta = &event["choices"][0]["delta"];
             if let Some(piece) = delta["content"].as_str() {
                 text.push_str(piece);
-                let update = json!({ "sessionUpdate": "agent_message_chunk", "content": { "type": "text", "text": piece } });
+                let update =
+                    json!({ "sessionUpdate": "agent_message_chunk", "content": { "type": "text", "text": piece } });
                 let params = json!({ "sessionId": session, "update": update });
-                let message =
-                    json!({ "jsonrpc": "2.0", "method": "session/update", "params": params });
+                let message = json!({ "jsonrpc": "2.0", "method": "session/update", "params": params });
                 updates.push_str(&message.to_string());
                 updates.push('\n');
             }
-            calls.extend(
-                delta["tool_calls"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .cloned(),
-            );
+            calls.extend(delta["tool_calls"].as_array().into_iter().flatten().cloned());
         }
         if !updates.is_empty() {
             let _ = out.send(updates);
@@ -135,18 +104,14 @@ async fn turn(
     for call in &calls {
         let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
         let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
-        let content =
-            tokio::fs::read_to_string(arguments["path"].as_str().unwrap_or_default()).await;
+        let content = tokio::fs::read_to_string(arguments["path"].as_str().unwrap_or_default()).await;
         history.push(json!({ "role": "tool", "tool_call_id": call["id"], "content": content.unwrap_or_default() }));
     }
     !calls.is_empty()
 }
 
 fn answer(out: &Out, id: &Value, result: &Value) {
-    let _ = out.send(format!(
-        "{}\n",
-        json!({ "jsonrpc": "2.0", "id": id, "result": result })
-    ));
+    let _ = out.send(format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "result": result })));
 }
 
 /// Writes what is waiting in one go, so that a slow reader costs no more than it must.
@@ -154,11 +119,7 @@ fn write(lines: &Receiver<String>) {
     let mut out = stdout().lock();
     while let Ok(mut text) = lines.recv() {
         text.extend(lines.try_iter().take(64));
-        if out
-            .write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .is_err()
-        {
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             return;
         }
     }

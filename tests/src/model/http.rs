@@ -38,28 +38,16 @@ pub(super) fn read_request(reader: &mut BufReader<TcpStream>) -> io::Result<Opti
         };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let find = |wanted: &str| {
-        headers
-            .iter()
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.as_str())
-    };
+    let find = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let body = if find("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
         read_chunks(reader)?
     } else {
-        let length = find("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
+        let length = find("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         body
     };
-    Ok(Some(Request {
-        method,
-        path,
-        headers,
-        body,
-    }))
+    Ok(Some(Request { method, path, headers, body }))
 }
 
 fn read_chunks(reader: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
@@ -90,12 +78,7 @@ pub(super) enum End {
 /// Sends `reply`; `first` is called right before the first byte goes out.
 pub(super) fn send(reply: &Reply, stream: &mut TcpStream, first: impl FnOnce()) -> io::Result<End> {
     let mut out = Vec::with_capacity(FULL + 1024);
-    write!(
-        out,
-        "HTTP/1.1 {} {}\r\n",
-        reply.status,
-        if reply.status == 200 { "OK" } else { "Error" }
-    )?;
+    write!(out, "HTTP/1.1 {} {}\r\n", reply.status, if reply.status == 200 { "OK" } else { "Error" })?;
     for (name, value) in &reply.headers {
         write!(out, "{name}: {value}\r\n")?;
     }

@@ -89,10 +89,7 @@ impl Reply {
 
     /// An error as the OpenAI API words it.
     pub fn error(status: u16, message: &str) -> Self {
-        Self::status(
-            status,
-            &json!({ "error": { "message": message, "type": "error", "code": status } }),
-        )
+        Self::status(status, &json!({ "error": { "message": message, "type": "error", "code": status } }))
     }
 
     /// Adds a header.
@@ -114,9 +111,7 @@ impl Reply {
 
     /// One delta of text for each item.
     pub fn texts<S: AsRef<str>>(self, texts: impl IntoIterator<Item = S>) -> Self {
-        texts
-            .into_iter()
-            .fold(self, |reply, text| reply.text(text.as_ref()))
+        texts.into_iter().fold(self, |reply, text| reply.text(text.as_ref()))
     }
 
     /// One delta of reasoning, in the field most servers use (`reasoning_content`).
@@ -153,10 +148,7 @@ impl Reply {
 
     /// One chunk with this `delta`.
     pub fn delta(self, delta: &Value) -> Self {
-        let event = event(
-            &json!([{ "index": 0, "delta": delta, "finish_reason": null }]),
-            None,
-        );
+        let event = event(&json!([{ "index": 0, "delta": delta, "finish_reason": null }]), None);
         self.paced(event)
     }
 
@@ -260,8 +252,7 @@ impl Reply {
             let usage = json!({
                 "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
             });
-            self.steps
-                .push(Step::Bytes(event(&json!([]), Some(&usage))));
+            self.steps.push(Step::Bytes(event(&json!([]), Some(&usage))));
         }
         self.steps.push(Step::Bytes(b"data: [DONE]\n\n".to_vec()));
         self

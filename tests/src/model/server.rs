@@ -53,24 +53,17 @@ impl Recorded {
 
     /// The messages of a completion request.
     pub fn messages(&self) -> Vec<Value> {
-        self.json()["messages"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default()
+        self.json()["messages"].as_array().cloned().unwrap_or_default()
     }
 
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The server's own time: from the request read to the first byte sent.
     pub fn own_time(&self) -> Duration {
-        self.first_byte
-            .map_or(Duration::ZERO, |first| first - self.received)
+        self.first_byte.map_or(Duration::ZERO, |first| first - self.received)
     }
 }
 
@@ -118,9 +111,7 @@ pub struct ModelServer {
 
 impl fmt::Debug for ModelServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelServer")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("ModelServer").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -129,11 +120,8 @@ impl ModelServer {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
         let address = listener.local_addr().expect("a bound address");
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            stopped: AtomicBool::new(false),
-        });
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), stopped: AtomicBool::new(false) });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -177,9 +165,7 @@ impl ModelServer {
         let mut state = self.shared.lock();
         match state.matched.iter_mut().find(|(known, _)| known == marker) {
             Some((_, replies)) => replies.push_back(reply),
-            None => state
-                .matched
-                .push((marker.to_owned(), VecDeque::from([reply]))),
+            None => state.matched.push((marker.to_owned(), VecDeque::from([reply]))),
         }
     }
 
@@ -191,12 +177,7 @@ impl ModelServer {
     /// The completion requests received so far.
     pub fn requests(&self) -> Vec<Recorded> {
         let state = self.shared.lock();
-        state
-            .requests
-            .iter()
-            .filter(|request| request.path.ends_with("/chat/completions"))
-            .cloned()
-            .collect()
+        state.requests.iter().filter(|request| request.path.ends_with("/chat/completions")).cloned().collect()
     }
 
     /// Every request received so far, those for the model list included.
@@ -210,12 +191,7 @@ impl ModelServer {
     /// When they do not come in time.
     pub fn wait_requests(&self, count: usize) -> Recorded {
         self.wait(crate::PATIENCE, |requests| requests.get(count - 1).cloned())
-            .unwrap_or_else(|| {
-                panic!(
-                    "the model got {} requests, not {count}",
-                    self.requests().len()
-                )
-            })
+            .unwrap_or_else(|| panic!("the model got {} requests, not {count}", self.requests().len()))
     }
 
     /// Waits until `probe` finds what it wants among the completion requests.
@@ -228,11 +204,7 @@ impl ModelServer {
             let left = end.checked_duration_since(Instant::now())?;
             let state = self.shared.lock();
             // A request that came between the probe and the lock is seen at the latest after this wait.
-            drop(
-                self.shared
-                    .changed
-                    .wait_timeout(state, left.min(Duration::from_millis(20))),
-            );
+            drop(self.shared.changed.wait_timeout(state, left.min(Duration::from_millis(20))));
         }
     }
 
@@ -295,10 +267,7 @@ fn note(shared: &Shared, request: Request, received: Instant) -> (usize, Arc<Rep
         pick(&mut state, &request.body)
     } else if request.path.ends_with("/models") {
         let model = |id: &str| json!({ "id": id, "object": "model", "owned_by": "tests" });
-        Arc::new(Reply::status(
-            200,
-            &json!({ "object": "list", "data": [model("scripted"), model("other")] }),
-        ))
+        Arc::new(Reply::status(200, &json!({ "object": "list", "data": [model("scripted"), model("other")] })))
     } else {
         Arc::new(Reply::error(404, "no such path"))
     };
@@ -331,10 +300,8 @@ fn pick(state: &mut State, body: &[u8]) -> Arc<Reply> {
     if let Some(reply) = state.next.pop_front() {
         return reply;
     }
-    state.otherwise.clone().unwrap_or_else(|| {
-        Arc::new(Reply::error(
-            400,
-            "the test scripted no answer for this request",
-        ))
-    })
+    state
+        .otherwise
+        .clone()
+        .unwrap_or_else(|| Arc::new(Reply::error(400, "the test scripted no answer for this request")))
 }

@@ -6,21 +6,12 @@ use crow_tests::{Client, ModelServer, Reply, Sandbox};
 use serde_json::{Value, json};
 
 fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 fn succeeds(sandbox: &Sandbox, args: &[&str]) -> String {
     let output = sandbox.run(args);
-    assert!(
-        output.status.success(),
-        "crow {args:?}: {}\n{}",
-        output.status,
-        text(&output)
-    );
+    assert!(output.status.success(), "crow {args:?}: {}\n{}", output.status, text(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -32,11 +23,8 @@ fn json_of(text: &str) -> Value {
 fn bare_crow_prints_a_short_help() {
     let sandbox = Sandbox::new();
     let text = succeeds(&sandbox, &[]);
-    for word in ["crow run", "crow acp", "crow demo", "crow init"] {
-        assert!(
-            text.contains(word) || text.contains(word.trim_start_matches("crow ")),
-            "no `{word}` in:\n{text}"
-        );
+    for word in ["crow demo", "crow init", "crow acp"] {
+        assert!(text.contains(word), "no `{word}` in:\n{text}");
     }
     assert!(text.lines().count() <= 40, "{text}");
 }
@@ -45,43 +33,23 @@ fn bare_crow_prints_a_short_help() {
 fn every_command_has_help_and_the_program_a_version() {
     let sandbox = Sandbox::new();
     assert!(succeeds(&sandbox, &["--version"]).contains(env!("CARGO_PKG_VERSION")));
-    for command in [
-        "acp", "run", "demo", "init", "doctor", "plugins", "hooks", "sessions",
-    ] {
+    for command in ["acp", "run", "demo", "init", "doctor", "plugins", "hooks", "sessions"] {
         let help = succeeds(&sandbox, &[command, "--help"]);
         assert!(help.contains(command), "{help}");
     }
     let output = sandbox.run(&["rnu"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert!(
-        text(&output).contains("run"),
-        "no suggestion in:\n{}",
-        text(&output)
-    );
+    assert!(text(&output).contains("run"), "no suggestion in:\n{}", text(&output));
 }
 
 #[test]
 fn the_demo_fixes_a_bug_without_a_model() {
     let sandbox = Sandbox::new();
     let shown = succeeds(&sandbox, &["demo"]);
-    assert!(
-        shown.contains("crow init"),
-        "no word on how to go on:\n{shown}"
-    );
+    assert!(shown.contains("crow init"), "no word on how to go on:\n{shown}");
     let traced = succeeds(&sandbox, &["demo", "--trace-hooks"]);
-    for hook in [
-        "before_prompt",
-        "before_run",
-        "system_prompt",
-        "call_llm",
-        "call_tool",
-        "after_turn",
-        "after_run",
-    ] {
-        assert!(
-            traced.contains(hook),
-            "`{hook}` is not in the trace:\n{traced}"
-        );
+    for hook in ["before_prompt", "before_run", "system_prompt", "call_llm", "call_tool", "after_turn", "after_run"] {
+        assert!(traced.contains(hook), "`{hook}` is not in the trace:\n{traced}");
     }
 }
 
@@ -96,18 +64,11 @@ fn run_answers_one_prompt() {
 #[test]
 fn run_works_with_tools_and_says_what_it_did() {
     let server = ModelServer::with([
-        Reply::call(
-            "call_1",
-            "write",
-            &json!({ "path": "a.txt", "content": "made\n" }),
-        ),
+        Reply::call("call_1", "write", &json!({ "path": "a.txt", "content": "made\n" })),
         Reply::say("done"),
     ]);
     let sandbox = Sandbox::with_model(&server);
-    let shown = succeeds(
-        &sandbox,
-        &["run", "--permission", "accept-edits", "make a file"],
-    );
+    let shown = succeeds(&sandbox, &["run", "--permission", "accept-edits", "make a file"]);
     assert!(shown.contains("a.txt") && shown.contains("done"), "{shown}");
     assert_eq!(sandbox.read("a.txt").as_deref(), Some("made\n"));
 }
@@ -115,11 +76,7 @@ fn run_works_with_tools_and_says_what_it_did() {
 #[test]
 fn run_without_a_terminal_does_not_take_silence_for_consent() {
     let server = ModelServer::start();
-    server.push(Reply::call(
-        "call_1",
-        "terminal",
-        &json!({ "command": "touch a.txt" }),
-    ));
+    server.push(Reply::call("call_1", "terminal", &json!({ "command": "touch a.txt" })));
     server.otherwise(Reply::say("as you wish"));
     let sandbox = Sandbox::with_model(&server);
     sandbox.run(&["run", "make a file"]);
@@ -153,10 +110,7 @@ fn run_without_a_model_says_what_to_do() {
     let output = sandbox.run(&["run", "hi"]);
     assert!(!output.status.success());
     let text = text(&output);
-    assert!(
-        text.contains("crow init") && text.contains("crow demo"),
-        "{text}"
-    );
+    assert!(text.contains("crow init") && text.contains("crow demo"), "{text}");
 }
 
 #[test]
@@ -174,22 +128,11 @@ fn sessions_are_listed_shown_continued_and_deleted() {
     let sandbox = Sandbox::with_model(&server);
     succeeds(&sandbox, &["run", "the first question"]);
     let listed = json_of(&succeeds(&sandbox, &["sessions", "list", "--json"]));
-    let entries = listed
-        .as_array()
-        .or_else(|| listed["sessions"].as_array())
-        .cloned()
-        .unwrap_or_default();
+    let entries = listed.as_array().or_else(|| listed["sessions"].as_array()).cloned().unwrap_or_default();
     assert_eq!(entries.len(), 1, "{listed:#}");
-    let id = entries[0]["sessionId"]
-        .as_str()
-        .or_else(|| entries[0]["id"].as_str())
-        .unwrap_or_default()
-        .to_owned();
+    let id = entries[0]["sessionId"].as_str().or_else(|| entries[0]["id"].as_str()).unwrap_or_default().to_owned();
     let shown = succeeds(&sandbox, &["sessions", "show", &id]);
-    assert!(
-        shown.contains("the first question") && shown.contains("the first answer"),
-        "{shown}"
-    );
+    assert!(shown.contains("the first question") && shown.contains("the first answer"), "{shown}");
     server.push(Reply::say("the second answer"));
     succeeds(&sandbox, &["run", "--session", &id, "and more"]);
     assert!(server.wait_requests(2).text().contains("the first answer"));
@@ -212,24 +155,12 @@ fn an_editors_session_is_listed_too() {
 fn plugins_and_hooks_are_listed() {
     let sandbox = Sandbox::new();
     let plugins = succeeds(&sandbox, &["plugins"]);
-    for name in [
-        "dispatch",
-        "openai",
-        "retry",
-        "replay",
-        "system-prompt",
-        "tools",
-        "permissions",
-        "persistence",
-    ] {
+    for name in ["dispatch", "openai", "retry", "replay", "system-prompt", "tools", "permissions", "persistence"] {
         assert!(plugins.contains(name), "no `{name}` in:\n{plugins}");
     }
     json_of(&succeeds(&sandbox, &["plugins", "--json"]));
     let hooks = succeeds(&sandbox, &["hooks"]);
-    assert!(
-        hooks.contains("call_llm") && hooks.contains("dispatch"),
-        "{hooks}"
-    );
+    assert!(hooks.contains("call_llm") && hooks.contains("dispatch"), "{hooks}");
     json_of(&succeeds(&sandbox, &["hooks", "--json"]));
 }
 

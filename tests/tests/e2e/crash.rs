@@ -21,36 +21,21 @@ fn story(turn: &Turn) -> Vec<String> {
             _ => story.push((who.to_owned(), what.to_owned())),
         }
     }
-    story
-        .into_iter()
-        .map(|(who, what)| format!("{who}: {what}"))
-        .collect()
+    story.into_iter().map(|(who, what)| format!("{who}: {what}")).collect()
 }
 
 #[test]
 fn a_finished_session_is_replayed_after_a_restart() {
-    let stage = Stage::new([
-        Reply::stream().thought("Easy.").text("Par").text("is."),
-        Reply::say("2 million."),
-    ]);
+    let stage = Stage::new([Reply::stream().thought("Easy.").text("Par").text("is."), Reply::say("2 million.")]);
     stage.prompt("Capital of France?");
     stage.prompt("How many people?");
     let stage = stage.restart();
     let loaded = stage.load();
     assert_eq!(
         story(&loaded),
-        [
-            "user: Capital of France?",
-            "thought: Easy.",
-            "agent: Paris.",
-            "user: How many people?",
-            "agent: 2 million."
-        ]
+        ["user: Capital of France?", "thought: Easy.", "agent: Paris.", "user: How many people?", "agent: 2 million."]
     );
-    assert!(
-        !loaded.of_kind("usage_update").is_empty(),
-        "no usage in the replay"
-    );
+    assert!(!loaded.of_kind("usage_update").is_empty(), "no usage in the replay");
     stage.server.push(Reply::say("as before"));
     assert_eq!(stage.prompt("go on").text(), "as before");
     let messages = stage.server.wait_requests(3).messages();
@@ -61,26 +46,13 @@ fn a_finished_session_is_replayed_after_a_restart() {
 fn tool_calls_are_replayed_as_they_were_live() {
     let stage = Stage::new([]);
     stage.sandbox.file("a.txt", "one\n");
-    let live = stage.use_tool(
-        "edit",
-        &json!({ "path": "a.txt", "old_text": "one", "new_text": "two" }),
-    );
+    let live = stage.use_tool("edit", &json!({ "path": "a.txt", "old_text": "one", "new_text": "two" }));
     let stage = stage.restart();
     let loaded = stage.load();
     let essence = |turn: &Turn| -> Vec<Value> {
         let pick = |call: &Value| {
-            let keys = [
-                "toolCallId",
-                "title",
-                "kind",
-                "status",
-                "content",
-                "locations",
-            ];
-            keys.iter()
-                .map(|key| ((*key).to_owned(), call[*key].clone()))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
+            let keys = ["toolCallId", "title", "kind", "status", "content", "locations"];
+            keys.iter().map(|key| ((*key).to_owned(), call[*key].clone())).collect::<serde_json::Map<_, _>>().into()
         };
         turn.tool_calls().iter().map(pick).collect()
     };
@@ -89,40 +61,20 @@ fn tool_calls_are_replayed_as_they_were_live() {
 
 #[test]
 fn killed_in_the_middle_of_a_stream() {
-    let stage = Stage::new([
-        Reply::say("first answer"),
-        Reply::stream().text("second ").text("ans").hang(),
-    ]);
+    let stage = Stage::new([Reply::say("first answer"), Reply::stream().text("second ").text("ans").hang()]);
     stage.prompt("first question");
     let pending = stage.client.start_prompt(&stage.session, "second question");
-    stage
-        .client
-        .wait_update(&stage.session, pending.from, |update| {
-            update["content"]["text"] == "ans"
-        });
+    stage.client.wait_update(&stage.session, pending.from, |update| update["content"]["text"] == "ans");
     let stage = stage.kill_and_restart();
     let story = story(&stage.load());
-    assert_eq!(
-        story[..3],
-        [
-            "user: first question",
-            "agent: first answer",
-            "user: second question"
-        ]
-    );
+    assert_eq!(story[..3], ["user: first question", "agent: first answer", "user: second question"]);
     stage.server.push(Reply::say("third answer"));
     let turn = stage.prompt("third question");
-    assert_eq!(
-        (turn.text().as_str(), turn.stop_reason().as_str()),
-        ("third answer", "end_turn")
-    );
+    assert_eq!((turn.text().as_str(), turn.stop_reason().as_str()), ("third answer", "end_turn"));
     let messages = stage.server.wait_requests(3).messages();
     assert_history_is_valid(&messages);
     let questions = said_by("user", &messages).concat();
-    assert!(
-        questions.contains("first question") && questions.contains("second question"),
-        "{messages:#?}"
-    );
+    assert!(questions.contains("first question") && questions.contains("second question"), "{messages:#?}");
 }
 
 #[test]
@@ -138,18 +90,12 @@ fn killed_before_the_model_said_anything() {
 
 #[test]
 fn killed_while_a_tool_runs() {
-    let call = Reply::call(
-        "call_1",
-        "terminal",
-        &json!({ "command": "echo running; exec sleep 7606" }),
-    );
+    let call = Reply::call("call_1", "terminal", &json!({ "command": "echo running; exec sleep 7606" }));
     let stage = Stage::new([call]);
     let pending = stage.client.start_prompt(&stage.session, "go");
-    stage
-        .client
-        .wait_update(&stage.session, pending.from, |update| {
-            update["sessionUpdate"] == "tool_call_update" && update.to_string().contains("running")
-        });
+    stage.client.wait_update(&stage.session, pending.from, |update| {
+        update["sessionUpdate"] == "tool_call_update" && update.to_string().contains("running")
+    });
     let stage = stage.kill_and_restart();
     let loaded = stage.load();
     for call in loaded.tool_calls() {
@@ -170,11 +116,7 @@ fn a_session_works_where_it_was_opened() {
     let stage = stage.restart();
     stage.load();
     stage.use_tool("terminal", &json!({ "command": "pwd" }));
-    assert!(
-        stage
-            .tool_result()
-            .contains(&stage.sandbox.project().display().to_string())
-    );
+    assert!(stage.tool_result().contains(&stage.sandbox.project().display().to_string()));
 }
 
 #[test]
@@ -185,24 +127,15 @@ fn modes_and_options_are_told_again_after_a_load() {
     let stage = stage.restart();
     let answer = stage.load().reply.unwrap_or_default();
     assert_eq!(answer["modes"]["currentModeId"], "plan", "{answer:#}");
-    assert!(
-        answer["configOptions"]
-            .as_array()
-            .is_some_and(|options| !options.is_empty()),
-        "{answer:#}"
-    );
-    stage.client.wait_update(&stage.session, 0, |update| {
-        update["sessionUpdate"] == "available_commands_update"
-    });
+    assert!(answer["configOptions"].as_array().is_some_and(|options| !options.is_empty()), "{answer:#}");
+    stage.client.wait_update(&stage.session, 0, |update| update["sessionUpdate"] == "available_commands_update");
 }
 
 #[test]
 fn a_deleted_session_is_gone() {
     let stage = Stage::new([Reply::say("ok")]);
     stage.prompt("hi");
-    stage
-        .client
-        .ok("session/delete", &json!({ "sessionId": stage.session }));
+    stage.client.ok("session/delete", &json!({ "sessionId": stage.session }));
     let stage = stage.restart();
     let loaded = stage.client.load_session(&stage.sandbox, &stage.session);
     let error = loaded.reply.expect_err("a deleted session was loaded");

@@ -10,10 +10,7 @@ fn fails_with(stage: &Stage, words: &[&str]) {
     let turn = stage.prompt("go");
     let told = told(&turn).to_lowercase();
     for word in words {
-        assert!(
-            told.contains(&word.to_lowercase()),
-            "no `{word}` in what the user is told: `{told}`\n{turn:#?}"
-        );
+        assert!(told.contains(&word.to_lowercase()), "no `{word}` in what the user is told: `{told}`\n{turn:#?}");
     }
     let asked = stage.server.requests().len();
     stage.server.push(Reply::say("fine now"));
@@ -23,49 +20,39 @@ fn fails_with(stage: &Stage, words: &[&str]) {
 
 #[test]
 fn too_many_requests_are_tried_again_when_the_server_says() {
-    let stage = Stage::new([
-        Reply::error(429, "slow down").header("retry-after", "1"),
-        Reply::say("made it"),
-    ]);
+    let stage = Stage::new([Reply::error(429, "slow down").header("retry-after", "1"), Reply::say("made it")]);
     let turn = stage.prompt("go");
     assert_eq!(turn.stop_reason(), "end_turn");
     assert!(turn.text().ends_with("made it"), "{}", turn.text());
     let requests = stage.server.requests();
     assert_eq!(requests.len(), 2);
     let waited = requests[1].received - requests[0].ended.expect("an answer");
-    assert!(
-        waited >= std::time::Duration::from_millis(900),
-        "tried again after {waited:?}"
-    );
+    assert!(waited >= std::time::Duration::from_millis(900), "tried again after {waited:?}");
     assert_eq!(requests[0].json(), requests[1].json());
 }
 
+/// A client with a place for notices gets them there; with any other the conversation itself says it.
 #[test]
 fn a_server_error_is_tried_again_and_the_user_sees_it() {
-    let stage = Stage::new([
-        Reply::error(500, "boom"),
-        Reply::error(503, "overloaded"),
-        Reply::say("made it"),
-    ]);
-    let turn = stage.prompt("go");
-    assert!(turn.text().ends_with("made it"), "{}", turn.text());
-    assert_eq!(stage.server.requests().len(), 3);
-    let seen = json!(turn.updates).to_string().to_lowercase();
-    assert!(
-        seen.contains("retry"),
-        "nothing was said of the retries: {seen}"
-    );
+    for capabilities in [json!({ "session": { "notices": {} } }), json!({})] {
+        let server =
+            ModelServer::with([Reply::error(500, "boom"), Reply::error(503, "overloaded"), Reply::say("made it")]);
+        let sandbox = Sandbox::with_model(&server);
+        let client = Client::start_with(&sandbox, &capabilities);
+        let session = client.new_session(&sandbox);
+        let turn = client.prompt(&session, "go");
+        assert!(turn.text().ends_with("made it"), "{}", turn.text());
+        assert_eq!(server.requests().len(), 3);
+        let seen = json!(turn.updates).to_string().to_lowercase();
+        assert!(seen.contains("retry"), "nothing was said of the retries to a client with {capabilities}: {seen}");
+    }
 }
 
 #[test]
 fn what_cannot_get_better_is_not_tried_again() {
-    for (status, words) in [
-        (400, "bad thing"),
-        (401, "wrong key"),
-        (402, "pay first"),
-        (403, "not you"),
-        (404, "no such model"),
-    ] {
+    for (status, words) in
+        [(400, "bad thing"), (401, "wrong key"), (402, "pay first"), (403, "not you"), (404, "no such model")]
+    {
         let stage = Stage::new([Reply::error(status, words)]);
         fails_with(&stage, &[words]);
         assert_eq!(stage.server.requests().len(), 2, "for status {status}");
@@ -89,28 +76,17 @@ fn a_body_that_is_no_json_is_told_too() {
 
 #[test]
 fn a_stream_cut_in_the_middle_keeps_its_text_and_tells() {
-    let stage = Stage::new([Reply::stream()
-        .text("half a ")
-        .text("sentence")
-        .flush()
-        .cut()]);
+    let stage = Stage::new([Reply::stream().text("half a ").text("sentence").flush().cut()]);
     stage.server.push(Reply::say("fine now"));
     let turn = stage.prompt("go");
-    assert!(
-        turn.text().starts_with("half a sentence"),
-        "{}",
-        turn.text()
-    );
+    assert!(turn.text().starts_with("half a sentence"), "{}", turn.text());
     // A part of the answer is out: asking again would say it twice.
     assert_eq!(stage.server.requests().len(), 1);
     let failed = turn.reply.is_err() || turn.text().len() > "half a sentence".len();
     assert!(failed, "a silent end: {turn:#?}");
     assert_eq!(stage.prompt("and now?").text(), "fine now");
     let messages = stage.server.wait_requests(2).messages();
-    assert!(
-        json!(messages).to_string().contains("half a sentence"),
-        "{messages:#?}"
-    );
+    assert!(json!(messages).to_string().contains("half a sentence"), "{messages:#?}");
     assert_history_is_valid(&messages);
 }
 
@@ -123,30 +99,17 @@ fn a_stream_cut_before_its_first_token_is_tried_again() {
 #[test]
 fn a_stream_cut_inside_a_tool_call_runs_nothing() {
     let fragment = json!([{ "index": 0, "id": "call_1", "function": { "name": "write", "arguments": "{\"path\":\"a.txt\",\"content\":\"x\"" } }]);
-    let stage = Stage::new([Reply::stream()
-        .text("I write.")
-        .tool_fragments(&fragment)
-        .flush()
-        .cut()]);
+    let stage = Stage::new([Reply::stream().text("I write.").tool_fragments(&fragment).flush().cut()]);
     stage.prompt("go");
     assert_eq!(stage.sandbox.read("a.txt"), None);
     stage.server.push(Reply::say("fine now"));
     assert_eq!(stage.prompt("and now?").text(), "fine now");
-    assert_history_is_valid(
-        &stage
-            .server
-            .requests()
-            .last()
-            .expect("a request")
-            .messages(),
-    );
+    assert_history_is_valid(&stage.server.requests().last().expect("a request").messages());
 }
 
 #[test]
 fn an_error_inside_the_stream_is_told() {
-    let stage = Stage::new([Reply::stream()
-        .text("so far")
-        .stream_error("upstream exploded")]);
+    let stage = Stage::new([Reply::stream().text("so far").stream_error("upstream exploded")]);
     let turn = stage.prompt("go");
     assert!(turn.text().starts_with("so far"));
     assert!(told(&turn).contains("upstream exploded"), "{turn:#?}");
@@ -156,16 +119,10 @@ fn an_error_inside_the_stream_is_told() {
 
 #[test]
 fn nonsense_in_the_stream_is_told() {
-    let stage = Stage::new([Reply::stream()
-        .text("so far")
-        .raw(b"data: {\"choices\": [ nonsense\n\n")
-        .bare()]);
+    let stage = Stage::new([Reply::stream().text("so far").raw(b"data: {\"choices\": [ nonsense\n\n").bare()]);
     let turn = stage.prompt("go");
     assert!(turn.text().starts_with("so far"));
-    assert!(
-        turn.reply.is_err() || turn.text().len() > "so far".len(),
-        "a silent end: {turn:#?}"
-    );
+    assert!(turn.reply.is_err() || turn.text().len() > "so far".len(), "a silent end: {turn:#?}");
 }
 
 #[test]

@@ -11,13 +11,7 @@ fn scenario(sandbox_file: &str) -> (ModelServer, Sandbox) {
     let sandbox = Sandbox::with_model(&server);
     sandbox.file(sandbox_file, "one\n");
     let edit = json!({ "path": sandbox_file, "old_text": "one", "new_text": "two" });
-    server.when(
-        "scenario: edit",
-        Reply::stream()
-            .thought("Easy.")
-            .text("I edit.")
-            .tool_call("call_1", "edit", &edit),
-    );
+    server.when("scenario: edit", Reply::stream().thought("Easy.").text("I edit.").tool_call("call_1", "edit", &edit));
     server.when("scenario: edit", Reply::say("Edited."));
     let write = json!({ "path": "b.txt", "content": "x" });
     server.when("scenario: reject", Reply::call("call_2", "write", &write));
@@ -30,11 +24,7 @@ fn scenario(sandbox_file: &str) -> (ModelServer, Sandbox) {
 
 fn result(output: &Output) -> Value {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the client failed:\n{stderr}\n{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    assert!(output.status.success(), "the client failed:\n{stderr}\n{}", String::from_utf8_lossy(&output.stdout));
     assert!(stderr.is_empty(), "the client complains:\n{stderr}");
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
@@ -43,24 +33,14 @@ fn check(seen: &Value, sandbox: &Sandbox) {
     let (first, second) = (&seen["first"], &seen["second"]);
     assert_eq!(seen["stderr"], "", "the agent wrote to stderr");
     assert_eq!(first["initialize"]["protocolVersion"], 1);
-    assert_eq!(
-        first["initialize"]["agentCapabilities"]["loadSession"],
-        true
-    );
+    assert_eq!(first["initialize"]["agentCapabilities"]["loadSession"], true);
     assert_eq!(first["mode"], "ask");
     let edit = &first["edit"];
-    assert_eq!(
-        (&edit["stopReason"], &edit["thoughts"]),
-        (&json!("end_turn"), &json!("Easy."))
-    );
+    assert_eq!((&edit["stopReason"], &edit["thoughts"]), (&json!("end_turn"), &json!("Easy.")));
     assert_eq!(edit["text"], "I edit.Edited.");
     assert_eq!(edit["tools"][0]["kind"], "edit");
     assert_eq!(edit["tools"][0]["status"], "completed");
-    assert_eq!(
-        edit["permissions"].as_array().map(Vec::len),
-        Some(1),
-        "{edit:#}"
-    );
+    assert_eq!(edit["permissions"].as_array().map(Vec::len), Some(1), "{edit:#}");
     assert_eq!(sandbox.read("a.txt").as_deref(), Some("two\n"));
     assert_eq!(first["reject"]["text"], "Understood.");
     assert_eq!(first["reject"]["tools"][0]["status"], "failed");
@@ -71,18 +51,9 @@ fn check(seen: &Value, sandbox: &Sandbox) {
     assert_eq!(first["listed"], json!([first["sessionId"]]));
     assert_eq!(first["exit"], 0);
     let replay = &second["replay"];
-    assert_eq!(
-        replay["tools"].as_array().map(Vec::len),
-        Some(2),
-        "{replay:#}"
-    );
+    assert_eq!(replay["tools"].as_array().map(Vec::len), Some(2), "{replay:#}");
     let user = replay["user"].as_str().unwrap_or_default();
-    for prompt in [
-        "scenario: edit",
-        "scenario: reject",
-        "scenario: hang",
-        "scenario: after",
-    ] {
+    for prompt in ["scenario: edit", "scenario: reject", "scenario: hang", "scenario: after"] {
         assert!(user.contains(prompt), "{replay:#}");
     }
     assert!(second["answer"].is_object(), "{second:#}");
@@ -97,37 +68,17 @@ fn path(path: &Path) -> String {
 #[test]
 fn typescript() {
     let (_server, sandbox) = scenario("a.txt");
-    let (driver, modules) = (
-        path(&deps::driver("drive.mjs")),
-        path(&deps::node_modules()),
-    );
-    let args = [
-        &driver,
-        &modules,
-        &path(&sandbox.project()),
-        &path(&binary()),
-        "acp",
-    ];
-    let output = finish(
-        sandbox.command_for(Path::new("node"), &args),
-        "the TypeScript client",
-    );
+    let (driver, modules) = (path(&deps::driver("drive.mjs")), path(&deps::node_modules()));
+    let args = [&driver, &modules, &path(&sandbox.project()), &path(&binary()), "acp"];
+    let output = finish(sandbox.command_for(Path::new("node"), &args), "the TypeScript client");
     check(&result(&output), &sandbox);
 }
 
 #[test]
 fn python() {
     let (_server, sandbox) = scenario("a.txt");
-    let args = [
-        &path(&deps::driver("drive.py")),
-        &path(&sandbox.project()),
-        &path(&binary()),
-        "acp",
-    ];
-    let output = finish(
-        sandbox.command_for(&deps::python(), &args),
-        "the Python client",
-    );
+    let args = [&path(&deps::driver("drive.py")), &path(&sandbox.project()), &path(&binary()), "acp"];
+    let output = finish(sandbox.command_for(&deps::python(), &args), "the Python client");
     let seen = result(&output);
     assert_eq!(seen["complaints"], json!([]));
     check(&seen, &sandbox);
@@ -155,11 +106,7 @@ fn acpx() {
     ];
     let output = finish(sandbox.command_for(Path::new("node"), &args), "acpx");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("It says forty-two."), "{said}");
     assert!(server.wait_requests(2).text().contains("forty-two"));
 }

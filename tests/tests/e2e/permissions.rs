@@ -19,47 +19,27 @@ fn an_edit_is_shown_before_it_is_asked_for() {
     let asked = stage.client.requests("session/request_permission");
     assert_eq!(asked.len(), 1);
     let params = &asked[0]["params"];
-    let kinds: Vec<_> = params["options"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|option| &option["kind"])
-        .collect();
-    assert!(
-        kinds.contains(&&json!("allow_once")) && kinds.contains(&&json!("reject_once")),
-        "{kinds:?}"
-    );
+    let kinds: Vec<_> = params["options"].as_array().into_iter().flatten().map(|option| &option["kind"]).collect();
+    assert!(kinds.contains(&&json!("allow_once")) && kinds.contains(&&json!("reject_once")), "{kinds:?}");
     let id = &params["toolCall"]["toolCallId"];
     let log = stage.client.transcript().since(0);
     let shown = log.iter().position(|entry| {
-        entry.update(&stage.session).is_some_and(|update| {
-            update["sessionUpdate"] == "tool_call" && &update["toolCallId"] == id
-        })
+        entry
+            .update(&stage.session)
+            .is_some_and(|update| update["sessionUpdate"] == "tool_call" && &update["toolCallId"] == id)
     });
-    let question = log
-        .iter()
-        .position(|entry| entry.is_from_agent("session/request_permission"));
-    assert!(
-        shown.is_some() && shown < question,
-        "shown at {shown:?}, asked at {question:?}"
-    );
+    let question = log.iter().position(|entry| entry.is_from_agent("session/request_permission"));
+    assert!(shown.is_some() && shown < question, "shown at {shown:?}, asked at {question:?}");
 }
 
 #[test]
 fn a_rejected_edit_does_nothing_and_the_turn_goes_on() {
     let stage = Stage::new([]);
     stage.permission(Permission::RejectOnce);
-    stage.server.push(Reply::call(
-        "call_1",
-        "write",
-        &json!({ "path": "a.txt", "content": "text" }),
-    ));
+    stage.server.push(Reply::call("call_1", "write", &json!({ "path": "a.txt", "content": "text" })));
     stage.server.push(Reply::say("understood"));
     let turn = stage.prompt("write");
-    assert_eq!(
-        (turn.text().as_str(), turn.stop_reason().as_str()),
-        ("understood", "end_turn")
-    );
+    assert_eq!((turn.text().as_str(), turn.stop_reason().as_str()), ("understood", "end_turn"));
     assert_eq!(turn.tool_calls()[0]["status"], "failed");
     assert_eq!(stage.sandbox.read("a.txt"), None);
 }
@@ -99,10 +79,7 @@ fn plan_changes_nothing() {
     stage.mode("plan");
     write(&stage, "a.txt");
     stage.use_tool("terminal", &json!({ "command": "touch b.txt" }));
-    assert_eq!(
-        (stage.sandbox.read("a.txt"), stage.sandbox.read("b.txt")),
-        (None, None)
-    );
+    assert_eq!((stage.sandbox.read("a.txt"), stage.sandbox.read("b.txt")), (None, None));
 }
 
 #[test]
@@ -122,13 +99,9 @@ fn what_configures_the_agent_is_always_asked() {
     stage.permission(Permission::RejectOnce);
     let home = stage.sandbox.home().join("config.toml");
     let before = fs::read_to_string(&home).expect("a configuration");
-    for path in [
-        ".crow/config.toml",
-        ".mcp.json",
-        "hooks.json",
-        ".git/hooks/pre-commit",
-        home.to_str().unwrap_or_default(),
-    ] {
+    for path in
+        [".crow/config.toml", ".mcp.json", "hooks.json", ".git/hooks/pre-commit", home.to_str().unwrap_or_default()]
+    {
         let asked = stage.permissions_asked();
         stage.use_tool("write", &json!({ "path": path, "content": "mine now" }));
         assert_eq!(stage.permissions_asked(), asked + 1, "for {path}");
@@ -147,25 +120,14 @@ fn a_path_outside_the_project_is_not_touched_unasked() {
         stage.mode(mode);
         for path in [outside.to_str().unwrap_or_default(), "../outside.txt"] {
             stage.use_tool("write", &json!({ "path": path, "content": "gone" }));
-            assert_eq!(
-                fs::read_to_string(&outside).expect("the file"),
-                "private words",
-                "{mode}: {path}"
-            );
+            assert_eq!(fs::read_to_string(&outside).expect("the file"), "private words", "{mode}: {path}");
             stage.use_tool("read", &json!({ "path": path }));
-            assert!(
-                !stage.tool_result().contains("private words"),
-                "{mode}: {path}"
-            );
+            assert!(!stage.tool_result().contains("private words"), "{mode}: {path}");
         }
     }
-    std::os::unix::fs::symlink(stage.sandbox.root(), stage.sandbox.project().join("link"))
-        .expect("a link");
+    std::os::unix::fs::symlink(stage.sandbox.root(), stage.sandbox.project().join("link")).expect("a link");
     stage.use_tool("read", &json!({ "path": "link/outside.txt" }));
-    assert!(
-        !stage.tool_result().contains("private words"),
-        "through a link"
-    );
+    assert!(!stage.tool_result().contains("private words"), "through a link");
 }
 
 #[test]

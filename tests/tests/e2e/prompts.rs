@@ -8,29 +8,13 @@ use crate::stage::{Stage, said_by};
 #[test]
 fn a_prompt_that_comes_while_one_runs_is_queued() {
     let stage = Stage::new([]);
-    stage.server.when(
-        "the first",
-        Reply::stream()
-            .text("one")
-            .pause(std::time::Duration::from_millis(300))
-            .text("!"),
-    );
+    stage.server.when("the first", Reply::stream().text("one").pause(std::time::Duration::from_millis(300)).text("!"));
     let first = stage.client.start_prompt(&stage.session, "the first");
-    stage
-        .client
-        .wait_update(&stage.session, first.from, |update| {
-            update["content"]["text"] == "one"
-        });
+    stage.client.wait_update(&stage.session, first.from, |update| update["content"]["text"] == "one");
     stage.server.push(Reply::say("two"));
     let second = stage.client.start_prompt(&stage.session, "and the second");
-    assert_eq!(
-        stage.client.turn(&stage.session, &first).stop_reason(),
-        "end_turn"
-    );
-    assert_eq!(
-        stage.client.turn(&stage.session, &second).stop_reason(),
-        "end_turn"
-    );
+    assert_eq!(stage.client.turn(&stage.session, &first).stop_reason(), "end_turn");
+    assert_eq!(stage.client.turn(&stage.session, &second).stop_reason(), "end_turn");
     let all: Vec<String> = stage
         .client
         .updates(&stage.session)
@@ -40,10 +24,7 @@ fn a_prompt_that_comes_while_one_runs_is_queued() {
         .collect();
     assert_eq!(all, ["one", "!", "two"]);
     let messages = stage.server.wait_requests(2).messages();
-    assert!(
-        said_by("assistant", &messages).contains(&"one!".to_owned()),
-        "{messages:#?}"
-    );
+    assert!(said_by("assistant", &messages).contains(&"one!".to_owned()), "{messages:#?}");
 }
 
 #[test]
@@ -52,10 +33,7 @@ fn the_model_gets_the_whole_conversation_and_one_system_message() {
     stage.prompt("Capital of France?");
     stage.prompt("How many people?");
     let messages = stage.server.wait_requests(2).messages();
-    let roles: Vec<_> = messages
-        .iter()
-        .filter_map(|message| message["role"].as_str())
-        .collect();
+    let roles: Vec<_> = messages.iter().filter_map(|message| message["role"].as_str()).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user"]);
     assert_eq!(said_by("assistant", &messages), ["Paris."]);
     assert!(said_by("user", &messages)[1].contains("How many people?"));
@@ -63,30 +41,16 @@ fn the_model_gets_the_whole_conversation_and_one_system_message() {
 
 #[test]
 fn the_prefix_of_the_conversation_never_changes() {
-    let stage = Stage::new([
-        Reply::call("call_1", "list", &json!({})),
-        Reply::say("one"),
-        Reply::say("two"),
-    ]);
+    let stage = Stage::new([Reply::call("call_1", "list", &json!({})), Reply::say("one"), Reply::say("two")]);
     stage.prompt("first");
     stage.prompt("second");
     let requests = stage.server.requests();
-    let tools: Vec<_> = requests
-        .iter()
-        .map(|request| request.json()["tools"].clone())
-        .collect();
+    let tools: Vec<_> = requests.iter().map(|request| request.json()["tools"].clone()).collect();
     assert!(tools[0].as_array().is_some_and(|tools| !tools.is_empty()));
-    assert!(
-        tools.iter().all(|other| other == &tools[0]),
-        "the tools changed"
-    );
+    assert!(tools.iter().all(|other| other == &tools[0]), "the tools changed");
     for pair in requests.windows(2) {
         let (before, after) = (pair[0].messages(), pair[1].messages());
-        assert_eq!(
-            after[..before.len()],
-            before,
-            "history was rewritten: no cache can work"
-        );
+        assert_eq!(after[..before.len()], before, "history was rewritten: no cache can work");
     }
 }
 
@@ -116,10 +80,7 @@ fn the_environment_alone_is_enough() {
     let stage = Stage::on(server, sandbox);
     assert_eq!(stage.prompt("hi").text(), "hello from the environment");
     let request = stage.server.wait_requests(1);
-    assert_eq!(
-        request.header("authorization"),
-        Some("Bearer sk-from-the-environment")
-    );
+    assert_eq!(request.header("authorization"), Some("Bearer sk-from-the-environment"));
     assert_eq!(request.json()["model"], "scripted");
 }
 
@@ -131,10 +92,7 @@ fn variables_in_the_configuration_are_expanded() {
     sandbox.config(&Sandbox::model_config(&server).replace("test-key", "${MY_SECRET_KEY}"));
     let stage = Stage::on(server, sandbox);
     stage.prompt("hi");
-    assert_eq!(
-        stage.server.wait_requests(1).header("authorization"),
-        Some("Bearer sk-expanded")
-    );
+    assert_eq!(stage.server.wait_requests(1).header("authorization"), Some("Bearer sk-expanded"));
 }
 
 #[test]
@@ -143,27 +101,15 @@ fn the_model_can_be_chosen_for_a_session() {
     let sandbox = Sandbox::with_model(&server);
     let client = Client::start(&sandbox);
     let opened = client.new_session_in(&sandbox.project());
-    let options = opened["configOptions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let model = options
-        .iter()
-        .find(|option| option["category"] == "model")
-        .expect("a model option");
+    let options = opened["configOptions"].as_array().cloned().unwrap_or_default();
+    let model = options.iter().find(|option| option["category"] == "model").expect("a model option");
     assert_eq!(model["currentValue"], "test/scripted", "{model}");
     let session = opened["sessionId"].as_str().unwrap_or_default();
     let params = json!({ "sessionId": session, "configId": model["id"], "value": "test/other" });
     match client.call("session/set_config_option", &params) {
         Ok(answer) => {
-            let options = answer["configOptions"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            let model = options
-                .iter()
-                .find(|option| option["category"] == "model")
-                .expect("a model option");
+            let options = answer["configOptions"].as_array().cloned().unwrap_or_default();
+            let model = options.iter().find(|option| option["category"] == "model").expect("a model option");
             assert_eq!(model["currentValue"], "test/other");
             client.prompt(session, "hi");
             assert_eq!(server.wait_requests(1).json()["model"], "other");

@@ -23,18 +23,12 @@ pub(crate) struct Contender {
 impl Contender {
     /// The bare relay: the floor.
     pub(crate) fn relay(program: &Path) -> Self {
-        Self {
-            program: program.to_owned(),
-            args: &[],
-        }
+        Self { program: program.to_owned(), args: &[] }
     }
 
     /// Crow.
     pub(crate) fn crow(program: &Path) -> Self {
-        Self {
-            program: program.to_owned(),
-            args: &["acp"],
-        }
+        Self { program: program.to_owned(), args: &["acp"] }
     }
 
     /// Starts it in a place of its own, with `server` as its model.
@@ -46,9 +40,7 @@ impl Contender {
         let mut child = child
             .stdin(std::process::Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{} cannot be started: {error}", self.program.display())
-            });
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display()));
         let stdout = child.stdout.take().expect("a piped stdout");
         Agent {
             stdin: child.stdin.take(),
@@ -103,31 +95,22 @@ impl Agent {
     /// Sends a request and returns its id.
     pub(crate) fn send(&mut self, method: &str, params: &Value) -> u64 {
         self.next += 1;
-        let message =
-            json!({ "jsonrpc": "2.0", "id": self.next, "method": method, "params": params });
+        let message = json!({ "jsonrpc": "2.0", "id": self.next, "method": method, "params": params });
         let stdin = self.stdin.as_mut().expect("an open stdin");
-        stdin
-            .write_all(format!("{message}\n").as_bytes())
-            .expect("a running agent");
+        stdin.write_all(format!("{message}\n").as_bytes()).expect("a running agent");
         self.next
     }
 
     /// Reads one line, and stops the benchmark when it is an error or the end.
     fn read(&mut self) -> Line {
         self.line.clear();
-        let count = self
-            .lines
-            .read_line(&mut self.line)
-            .expect("text from the agent");
+        let count = self.lines.read_line(&mut self.line).expect("text from the agent");
         assert!(count > 0, "the agent left");
         if self.line.contains("\"agent_message_chunk\"") {
             return Line::Chunk;
         }
         let message: Value = serde_json::from_str(&self.line).expect("JSON from the agent");
-        assert!(
-            message.get("error").is_none(),
-            "the agent answered {message}"
-        );
+        assert!(message.get("error").is_none(), "the agent answered {message}");
         match message["id"].as_u64() {
             Some(id) if message.get("method").is_none() => Line::Answer(id),
             _ => Line::Other,
@@ -173,10 +156,7 @@ impl Agent {
         let id = self.send("session/new", &self.place());
         self.answer(id);
         let message: Value = serde_json::from_str(&self.line).expect("JSON from the agent");
-        message["result"]["sessionId"]
-            .as_str()
-            .expect("a session id")
-            .to_owned()
+        message["result"]["sessionId"].as_str().expect("a session id").to_owned()
     }
 
     /// Sends a prompt and waits for its end.
@@ -189,11 +169,7 @@ impl Agent {
                 Line::Chunk if first_chunk.is_none() => first_chunk = Some(Instant::now()),
                 Line::Answer(answered) if answered == id => {
                     let answered = Instant::now();
-                    return Prompted {
-                        sent,
-                        first_chunk: first_chunk.unwrap_or(answered),
-                        answered,
-                    };
+                    return Prompted { sent, first_chunk: first_chunk.unwrap_or(answered), answered };
                 }
                 _ => {}
             }
@@ -204,9 +180,7 @@ impl Agent {
     pub(crate) fn notify(&mut self, method: &str, params: &Value) {
         let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         let stdin = self.stdin.as_mut().expect("an open stdin");
-        stdin
-            .write_all(format!("{message}\n").as_bytes())
-            .expect("a running agent");
+        stdin.write_all(format!("{message}\n").as_bytes()).expect("a running agent");
     }
 
     /// Waits for a line with these words.

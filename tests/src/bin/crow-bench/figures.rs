@@ -17,26 +17,11 @@ pub(crate) struct Figure {
 }
 
 pub(crate) const ALL: &[Figure] = &[
-    Figure {
-        name: "spawn to initialize reply",
-        measure: initialize,
-    },
-    Figure {
-        name: "session/new",
-        measure: session_new,
-    },
-    Figure {
-        name: "spawn to first token",
-        measure: first_token,
-    },
-    Figure {
-        name: "warm prompt to first chunk",
-        measure: warm_prompt,
-    },
-    Figure {
-        name: "CPU per one-token prompt",
-        measure: prompt_cpu,
-    },
+    Figure { name: "spawn to initialize reply", measure: initialize },
+    Figure { name: "session/new", measure: session_new },
+    Figure { name: "spawn to first token", measure: first_token },
+    Figure { name: "warm prompt to first chunk", measure: warm_prompt },
+    Figure { name: "CPU per one-token prompt", measure: prompt_cpu },
     Figure {
         name: "2,000 deltas",
         measure: |contenders, quick| deltas(contenders, 2_000, 20.0, if quick { 3 } else { 15 }),
@@ -45,34 +30,13 @@ pub(crate) const ALL: &[Figure] = &[
         name: "20,000 deltas",
         measure: |contenders, quick| deltas(contenders, 20_000, 200.0, if quick { 1 } else { 5 }),
     },
-    Figure {
-        name: "CPU per delta at 200/s",
-        measure: delta_cpu,
-    },
-    Figure {
-        name: "read-file tool round",
-        measure: tool_round,
-    },
-    Figure {
-        name: "20 sessions at 100 deltas/s",
-        measure: sessions,
-    },
-    Figure {
-        name: "cancel",
-        measure: cancel,
-    },
-    Figure {
-        name: "memory",
-        measure: memory,
-    },
-    Figure {
-        name: "binary size",
-        measure: size,
-    },
-    Figure {
-        name: "exit after stdin closes",
-        measure: exit,
-    },
+    Figure { name: "CPU per delta at 200/s", measure: delta_cpu },
+    Figure { name: "read-file tool round", measure: tool_round },
+    Figure { name: "20 sessions at 100 deltas/s", measure: sessions },
+    Figure { name: "cancel", measure: cancel },
+    Figure { name: "memory", measure: memory },
+    Figure { name: "binary size", measure: size },
+    Figure { name: "exit after stdin closes", measure: exit },
 ];
 
 /// Takes `runs` samples of each contender in turn.
@@ -111,12 +75,7 @@ fn initialize(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         let mut agent = contender.spawn(&server);
         ms(agent.initialize() - agent.spawned)
     });
-    vec![Row::new(
-        "spawn to initialize reply",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(8.0),
-    )]
+    vec![Row::new("spawn to initialize reply", Unit::Ms, samples, Goal::AtMost(8.0))]
 }
 
 fn session_new(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -129,12 +88,7 @@ fn session_new(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         let id = agent.send("session/new", &place);
         ms(agent.answer(id) - sent)
     });
-    vec![Row::new(
-        "session/new",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(3.0),
-    )]
+    vec![Row::new("session/new", Unit::Ms, samples, Goal::AtMost(3.0))]
 }
 
 fn first_token(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -145,12 +99,7 @@ fn first_token(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         let session = agent.session();
         ms(agent.prompt(&session, "hello").first_chunk - agent.spawned)
     });
-    vec![Row::new(
-        "spawn to first token",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(20.0),
-    )]
+    vec![Row::new("spawn to first token", Unit::Ms, samples, Goal::AtMost(20.0))]
 }
 
 fn warm_prompt(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -167,12 +116,7 @@ fn warm_prompt(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         server.reset();
         ms((prompted.first_chunk - prompted.sent).saturating_sub(request.own_time()))
     });
-    vec![Row::new(
-        "warm prompt to first chunk, 30 KB, over the server's time",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(1.0),
-    )]
+    vec![Row::new("warm prompt to first chunk, 30 KB, over the server's time", Unit::Ms, samples, Goal::AtMost(1.0))]
 }
 
 fn prompt_cpu(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -192,12 +136,7 @@ fn prompt_cpu(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         let spent = ms(proc::cpu_time(agent.pid()).saturating_sub(before));
         spent / (open.len() * PROMPTS) as f64
     });
-    vec![Row::new(
-        "CPU per one-token prompt",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(1.0),
-    )]
+    vec![Row::new("CPU per one-token prompt", Unit::Ms, samples, Goal::AtMost(1.0))]
 }
 
 fn deltas(contenders: &[Contender; 2], count: usize, goal: f64, runs: usize) -> Vec<Row> {
@@ -210,12 +149,7 @@ fn deltas(contenders: &[Contender; 2], count: usize, goal: f64, runs: usize) -> 
         let prompted = agent.prompt(&session, "count");
         ms(prompted.answered - prompted.sent)
     });
-    vec![Row::new(
-        &format!("{count} deltas at 0 ms, whole prompt"),
-        Unit::Ms,
-        samples,
-        Goal::AtMost(goal),
-    )]
+    vec![Row::new(&format!("{count} deltas at 0 ms, whole prompt"), Unit::Ms, samples, Goal::AtMost(goal))]
 }
 
 fn delta_cpu(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -231,12 +165,7 @@ fn delta_cpu(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         agent.prompt(&session, "count slowly");
         ms(proc::cpu_time(agent.pid()).saturating_sub(before)) * 1e3 / DELTAS as f64
     });
-    vec![Row::new(
-        "CPU per delta at 200/s",
-        Unit::Us,
-        samples,
-        Goal::AtMost(200.0),
-    )]
+    vec![Row::new("CPU per delta at 200/s", Unit::Us, samples, Goal::AtMost(200.0))]
 }
 
 fn tool_round(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -244,10 +173,7 @@ fn tool_round(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
     let mut agents = warm(contenders, &server);
     let samples = alternate(contenders, if quick { 5 } else { 40 }, |which, _| {
         let agent = &mut agents[which];
-        let path = agent.sandbox.file(
-            "src/lib.rs",
-            "pub fn answer() -> u32 {\n    42\n}\n".repeat(40),
-        );
+        let path = agent.sandbox.file("src/lib.rs", "pub fn answer() -> u32 {\n    42\n}\n".repeat(40));
         let session = agent.session();
         server.reset();
         server.push(Reply::call("call_1", "read", &json!({ "path": path })));
@@ -257,12 +183,7 @@ fn tool_round(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         let asked = requests[0].ended.expect("an answered request");
         ms(requests[1].received.saturating_duration_since(asked))
     });
-    vec![Row::new(
-        "read-file tool round, from call to next request",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(2.0),
-    )]
+    vec![Row::new("read-file tool round, from call to next request", Unit::Ms, samples, Goal::AtMost(2.0))]
 }
 
 fn sessions(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -285,12 +206,7 @@ fn sessions(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         (agent.answers(SESSIONS) - start).as_secs_f64()
     });
     vec![
-        Row::new(
-            "20 sessions at 100 deltas/s",
-            Unit::S,
-            samples,
-            Goal::TimesRelay(1.03),
-        ),
+        Row::new("20 sessions at 100 deltas/s", Unit::S, samples, Goal::TimesRelay(1.03)),
         Row::new("opening 20 sessions", Unit::Ms, opening, Goal::AtMost(40.0)),
     ]
 }
@@ -302,36 +218,17 @@ fn cancel(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
     let command = json!({ "command": "echo under way; sleep 600" });
     let write = json!({ "path": "a.txt", "content": "x" });
     let points = [
-        (
-            "during the model's stream",
-            "full",
-            Reply::stream().text("under way").hang(),
-        ),
-        (
-            "during a command",
-            "full",
-            Reply::call("call_1", "terminal", &command),
-        ),
-        (
-            "with a permission pending",
-            "ask",
-            Reply::call("call_1", "write", &write),
-        ),
+        ("during the model's stream", "full", Reply::stream().text("under way").hang()),
+        ("during a command", "full", Reply::call("call_1", "terminal", &command)),
+        ("with a permission pending", "ask", Reply::call("call_1", "write", &write)),
     ];
     let mut rows = Vec::new();
     for (point, mode, reply) in points {
-        let words = if mode == "ask" {
-            "session/request_permission"
-        } else {
-            "under way"
-        };
+        let words = if mode == "ask" { "session/request_permission" } else { "under way" };
         let mut samples = Samples::default();
         for _ in 0..if quick { 3 } else { 15 } {
             let session = agent.session();
-            let id = agent.send(
-                "session/set_mode",
-                &json!({ "sessionId": session, "modeId": mode }),
-            );
+            let id = agent.send("session/set_mode", &json!({ "sessionId": session, "modeId": mode }));
             agent.answer(id);
             server.push(reply.clone());
             let id = agent.send_prompt(&session, "go");
@@ -343,12 +240,7 @@ fn cancel(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
             samples.add(ms(agent.answer(id) - sent));
         }
         let samples = [Samples::default(), samples];
-        rows.push(Row::new(
-            &format!("cancel {point}"),
-            Unit::Ms,
-            samples,
-            Goal::AtMost(100.0),
-        ));
+        rows.push(Row::new(&format!("cancel {point}"), Unit::Ms, samples, Goal::AtMost(100.0)));
     }
     rows
 }
@@ -371,18 +263,8 @@ fn memory(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         first
     });
     vec![
-        Row::new(
-            "memory (PSS) after initialize",
-            Unit::Mb,
-            first,
-            Goal::AtMost(10.0),
-        ),
-        Row::new(
-            "memory (PSS) with 25 sessions, one prompt each",
-            Unit::Mb,
-            many,
-            Goal::AtMost(20.0),
-        ),
+        Row::new("memory (PSS) after initialize", Unit::Mb, first, Goal::AtMost(10.0)),
+        Row::new("memory (PSS) with 25 sessions, one prompt each", Unit::Mb, many, Goal::AtMost(20.0)),
     ]
 }
 
@@ -390,12 +272,7 @@ fn size(contenders: &[Contender; 2], _quick: bool) -> Vec<Row> {
     let samples = alternate(contenders, 1, |_, contender| {
         fs::metadata(&contender.program).map_or(0.0, |file| file.len() as f64 / 1024.0 / 1024.0)
     });
-    vec![Row::new(
-        "binary size as built for release (stripped)",
-        Unit::Mb,
-        samples,
-        Goal::AtMost(15.0),
-    )]
+    vec![Row::new("binary size as built for release (stripped)", Unit::Mb, samples, Goal::AtMost(15.0))]
 }
 
 fn exit(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
@@ -407,10 +284,5 @@ fn exit(contenders: &[Contender; 2], quick: bool) -> Vec<Row> {
         agent.prompt(&session, "hello");
         ms(agent.exit())
     });
-    vec![Row::new(
-        "exit after stdin closes",
-        Unit::Ms,
-        samples,
-        Goal::AtMost(50.0),
-    )]
+    vec![Row::new("exit after stdin closes", Unit::Ms, samples, Goal::AtMost(50.0))]
 }

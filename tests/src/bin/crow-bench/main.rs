@@ -1,10 +1,6 @@
 //! The benchmark: Crow beside a bare relay, run by run in turn, against the same scripted model server.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command-line program"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command-line program")]
 
 mod agent;
 mod figures;
@@ -33,19 +29,11 @@ fn main() -> ExitCode {
         }
     };
     let crow = options.binary.clone().unwrap_or_else(crow_tests::binary);
-    let relay = crow_tests::built(
-        "bare-relay",
-        "CROW_RELAY",
-        "cargo build --release -p crow-tests --bins",
-    );
+    let relay = crow_tests::built("bare-relay", "CROW_RELAY", "cargo build --release -p crow-tests --bins");
     let contenders = [Contender::relay(&relay), Contender::crow(&crow)];
     let mut rows: Vec<Row> = Vec::new();
     for figure in figures::ALL {
-        let wanted = options.only.is_empty()
-            || options
-                .only
-                .iter()
-                .any(|name| figure.name.contains(name.as_str()));
+        let wanted = options.only.is_empty() || options.only.iter().any(|name| figure.name.contains(name.as_str()));
         if !wanted {
             continue;
         }
@@ -59,17 +47,9 @@ fn main() -> ExitCode {
         println!("{}", report::json(&rows));
     } else {
         print!("{}", report::table(&rows));
-        println!(
-            "{} of {} figures meet their goal",
-            rows.len() - missed,
-            rows.len()
-        );
+        println!("{} of {} figures meet their goal", rows.len() - missed, rows.len());
     }
-    if missed > 0 && !options.quick {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if missed > 0 && !options.quick { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
@@ -82,9 +62,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--only" => options.only.push(value()?),
             "--binary" => options.binary = Some(value()?.into()),
             _ => {
-                return Err(format!(
-                    "unknown option `{arg}`; cargo xtask bench --help lists them"
-                ));
+                return Err(format!("unknown option `{arg}`; cargo xtask bench --help lists them"));
             }
         }
     }

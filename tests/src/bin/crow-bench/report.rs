@@ -17,10 +17,7 @@ impl Samples {
     /// The sample below which this share of them lies.
     fn quantile(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
-        self.0
-            .get((last as f64 * share).round() as usize)
-            .copied()
-            .unwrap_or(f64::NAN)
+        self.0.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
     fn median(&self) -> f64 {
@@ -67,13 +64,7 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(name: &str, unit: Unit, [relay, crow]: [Samples; 2], goal: Goal) -> Self {
-        Self {
-            name: name.to_owned(),
-            unit,
-            relay,
-            crow,
-            goal,
-        }
+        Self { name: name.to_owned(), unit, relay, crow, goal }
     }
 
     fn limit(&self) -> f64 {
