@@ -1,0 +1,123 @@
+//! The HTTP client: one for all providers that are reached the same way, made when the first of them is asked.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crow_acp::{ProviderError, ProviderErrorKind, Secret};
+use reqwest::{Client, NoProxy, Proxy, Url, redirect};
+
+use crate::tls;
+
+/// How an endpoint is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Route {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) proxy: Option<Secret>,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// The clients made so far. Nearly always there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Clients(Mutex<Vec<(Route, Client)>>);
+
+impl Clients {
+    /// The client for `route`.
+    pub(crate) fn get(&self, route: &Route) -> Result<Client, ProviderError> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = made.iter().find(|(other, _)| other == route) {
+            return Ok(client.clone());
+        }
+        let client = build(route, |name| std::env::var(name).ok())?;
+        made.push((route.clone(), client.clone()));
+        Ok(client)
+    }
+}
+
+fn build(route: &Route, env: impl Fn(&str) -> Option<String>) -> Result<Client, ProviderError> {
+    let unusable = |message: String| ProviderError::new(ProviderErrorKind::Unsupported, message);
+    let tls =
+        tls::config(route.ca_file.clone()).map_err(|error| unusable(format!("cannot be asked: no TLS: {error}")))?;
+    let mut builder = Client::builder()
+        .user_agent(concat!("crow/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(route.connect_timeout)
+        .http1_only()
+        // A redirect would take the key to where nobody meant it to go.
+        .redirect(redirect::Policy::none())
+        .no_proxy();
+    let proxies = match &route.proxy {
+        Some(proxy) => vec![usable("proxy", proxy.expose(), Proxy::all).map_err(unusable)?],
+        None => from_environment(env).map_err(unusable)?,
+    };
+    for proxy in proxies {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| unusable(format!("cannot be asked: no HTTP client: {}", error.without_url())))
+}
+
+/// The proxies of `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY`, in either case. This machine itself is never reached through one:
+/// a model server on it is what it was started for.
+fn from_environment(env: impl Fn(&str) -> Option<String>) -> Result<Vec<Proxy>, String> {
+    let set = |name: &str| {
+        let value = env(&name.to_lowercase()).or_else(|| env(name))?;
+        Some(value).filter(|value| !value.trim().is_empty())
+    };
+    let except = format!("localhost,.localhost,127.0.0.0/8,::1,{}", set("NO_PROXY").unwrap_or_default());
+    let except = || NoProxy::from_string(&except);
+    let mut proxies = Vec::new();
+    if let Some(proxy) = set("HTTPS_PROXY") {
+        proxies.push(usable("HTTPS_PROXY", &proxy, Proxy::https)?.no_proxy(except()));
+    }
+    if let Some(proxy) = set("HTTP_PROXY") {
+        proxies.push(usable("HTTP_PROXY", &proxy, Proxy::http)?.no_proxy(except()));
+    }
+    if let Some(proxy) = set("ALL_PROXY") {
+        proxies.push(usable("ALL_PROXY", &proxy, Proxy::all)?.no_proxy(except()));
+    }
+    Ok(proxies)
+}
+
+/// A proxy by its address, which may lack its scheme and hold a password.
+fn usable(name: &str, address: &str, make: fn(Url) -> reqwest::Result<Proxy>) -> Result<Proxy, String> {
+    let wanted = || format!("cannot be asked: `{name}` is not a proxy: expected http://HOST:PORT");
+    let address = address.trim();
+    let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    let url: Url = address.parse().map_err(|_| wanted())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wanted());
+    }
+    make(url).map_err(|_| wanted())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Result<usize, String> {
+        let env = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        from_environment(env).map(|proxies| proxies.len())
+    }
+
+    #[test]
+    fn proxies_of_the_environment() {
+        assert_eq!(environment(&[]), Ok(0));
+        assert_eq!(
+            environment(&[("HTTPS_PROXY", "http://proxy:3128"), ("http_proxy", "proxy:3128"), ("ALL_PROXY", "")]),
+            Ok(2)
+        );
+        let error = environment(&[("HTTPS_PROXY", "socks5://me:secret@proxy:1")]).expect_err("no SOCKS");
+        assert!(error.contains("HTTPS_PROXY") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn providers_that_are_reached_the_same_way_share_a_client() {
+        let clients = Clients::default();
+        let route = Route { ca_file: None, proxy: None, connect_timeout: Duration::from_secs(1) };
+        let other = Route { proxy: Some(Secret::new("http://127.0.0.1:1")), ..route.clone() };
+        for route in [&route, &other, &route, &other] {
+            clients.get(route).expect("a client");
+        }
+        assert_eq!(clients.0.lock().expect("no panic").len(), 2);
+    }
+}
