@@ -146,6 +146,10 @@ impl Cli {
         let command = given.command(topic, &mut words)?;
         match words.next() {
             None => Ok(Self::of(command, given)),
+            Some(word) if topic == Topic::Run => {
+                Err(Failure::usage(format!("`crow run` takes one prompt; `{word}` came after it"))
+                    .next("Put the whole prompt in quotes: crow run \"Fix the failing test\""))
+            }
             Some(word) => Err(see(Failure::usage(format!("`crow {name}` does not know what to do with `{word}`")), topic)),
         }
     }
@@ -338,9 +342,8 @@ mod tests {
         refused(&["run", "x", "--permission", "edits"], expect![[r#"
             crow: `--permission edits`: the modes are ask, accept-edits, plan, full
               `crow run --help` explains it."#]]);
-        refused(&["run", "fix", "it"], expect![[r#"
-            crow: `crow run` does not know what to do with `it`
-              `crow run --help` explains it."#]]);
+        refused(&["run", "fix", "it"], expect![[""]]);
+        refused(&["doctor", "me"], expect![[""]]);
         refused(&["plugins", "--session", "1"], expect![[r#"
             crow: `crow plugins` has no option --session; it belongs to `crow run`
               `crow plugins --help` explains it."#]]);

@@ -26,11 +26,12 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "dispatch", "hands calls to the provider, tool or command they name", crow_acp::Dispatch;
     "limits", "ends runs that take too many turns", crow_acp::Limits;
     "persistence", "keeps sessions in a SQLite file", crow_plugin_persistence::plugin();
-    //"system-prompt", "the system prompt: role, environment, AGENTS.md", crow_plugin_system_prompt::plugin();
-    //"tools", "files, search, terminal, web", crow_plugin_tools::plugin();
+    "system-prompt", "the system prompt: role, environment, AGENTS.md", crow_plugin_system_prompt::plugin();
+    "tools", "files, search, terminal, web", crow_plugin_tools::plugin();
     "permissions", "asks before anything is changed, and remembers", crow_plugin_permissions::plugin();
     "openai", "models behind the Chat Completions protocol", crow_plugin_openai::plugin();
-    //"replay", "plays and records model conversations", crow_plugin_replay::plugin();
+    "replay", "plays and records model conversations",
+        crow_plugin_replay::plugin().embedded("demo", include_str!("demo/model.jsonl"));
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
 };
 

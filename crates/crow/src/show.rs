@@ -91,6 +91,27 @@ impl Show {
         }
     }
 
+    /// What the user said.
+    pub(crate) fn said(&mut self, text: &str) {
+        if let Self::People(conversation) = self {
+            conversation.said(text);
+        }
+    }
+
+    /// Files, and what a program printed about them.
+    pub(crate) fn listing(&mut self, files: &str, output: &str) {
+        if let Self::People(conversation) = self {
+            conversation.listing(files, output);
+        }
+    }
+
+    /// Text as it is, after everything else.
+    pub(crate) fn closing(&mut self, text: &str) {
+        if let Self::People(conversation) = self {
+            conversation.closing(text);
+        }
+    }
+
     /// Called a few times a second.
     pub(crate) fn tick(&mut self) {
         if let Self::People(conversation) = self {
@@ -101,7 +122,7 @@ impl Show {
     /// The run is over.
     pub(crate) fn end(&mut self, stop: &str, error: Option<&str>, exit: crate::exit::Exit) {
         if let Self::People(conversation) = self {
-            conversation.finish();
+            conversation.finish(if exit == crate::exit::Exit::Cancelled { "cancelled" } else { "" });
             return;
         }
         if let Some(error) = error {

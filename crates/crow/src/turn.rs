@@ -66,7 +66,9 @@ pub(crate) async fn run(
             biased;
             () = interrupts.next() => {
                 if cancelled {
-                    break None;
+                    // The first one was heard; whoever presses again does not want to wait.
+                    show.end("cancelled", None, Exit::Cancelled);
+                    std::process::exit(Exit::Cancelled as i32);
                 }
                 cancelled = true;
                 connection.cancel(session);
@@ -97,13 +99,16 @@ pub(crate) async fn run(
                 },
             },
             typed = async { answer.as_mut().expect("guarded").await }, if answer.is_some() => {
+                if let Show::People(conversation) = show {
+                    conversation.screen().typed();
+                }
                 if let Some((request, responder)) = questions.pop_front() {
                     let kind = meaning(&typed.unwrap_or_default());
                     let _ = responder.respond(choose(&request.options, kind));
                 }
                 answer = questions.front().map(|(request, _)| ask(show, request));
             }
-            response = &mut running => break Some(response),
+            response = &mut running => break response,
             _ = tick.tick() => {
                 if answer.is_none() {
                     show.tick();
@@ -125,10 +130,9 @@ pub(crate) async fn run(
         }
     }
     let ended = match response {
-        None => Ended { exit: Exit::Cancelled, stop: "cancelled".into(), error: None },
-        Some(Err(error)) if cancelled => Ended { exit: Exit::Cancelled, stop: "cancelled".into(), error: Some(reason(&error)) },
-        Some(Err(error)) => Ended { exit: Exit::Failed, stop: "error".into(), error: Some(reason(&error)) },
-        Some(Ok(response)) => stopped(response.stop_reason),
+        Err(error) if cancelled => Ended { exit: Exit::Cancelled, stop: "cancelled".into(), error: Some(reason(&error)) },
+        Err(error) => Ended { exit: Exit::Failed, stop: "error".into(), error: Some(reason(&error)) },
+        Ok(response) => stopped(response.stop_reason),
     };
     show.end(&ended.stop, ended.error.as_deref(), ended.exit);
     ended
@@ -150,9 +154,10 @@ fn stopped(reason: StopReason) -> Ended {
 fn refusal(mode: &str) -> String {
     match mode {
         "plan" => "refused: in plan mode nothing is changed".to_owned(),
+        "full" => "refused: this is asked in every mode, and nobody can be asked here (no terminal)".to_owned(),
         _ => format!(
-            "refused: nobody can be asked here (no terminal), and --permission {mode} does not allow it; \
-             --permission accept-edits or full would"
+            "refused: --permission {mode} does not allow it, and nobody can be asked here (no terminal); \
+             a wider --permission might allow it: `crow run --help`"
         ),
     }
 }
@@ -164,7 +169,7 @@ fn ask(show: &mut Show, request: &RequestPermissionRequest) -> oneshot::Receiver
         let screen = conversation.screen();
         let palette = screen.palette();
         let always = request.options.iter().find(|option| option.kind == PermissionOptionKind::AllowAlways);
-        let always = always.map(|option| format!("  {} {}", palette.paint(Style::Bold, "a"), option.name)).unwrap_or_default();
+        let always = always.map(|option| format!("  {} {}", palette.paint(Style::Bold, "a"), option.name.replace('`', ""))).unwrap_or_default();
         let yes = palette.paint(Style::Bold, "y");
         let no = palette.paint(Style::Bold, "n");
         screen.write(&format!("  {} {yes} yes{always}  {no} no › ", palette.paint(Style::Warn, "Allow?")));

@@ -209,9 +209,7 @@ async fn model_without_asking(provider: &Provider, models: Vec<String>, named: O
 async fn list(provider: &Provider) -> Result<Vec<String>, ProviderError> {
     let late = || ProviderError::new(crow_acp::ProviderErrorKind::Timeout, "no answer within 10 s");
     let models = timeout(PATIENCE, discover::models(provider)).await.map_err(|_| late())??;
-    let mut names: Vec<String> = models.into_iter().map(|model| model.id.name).collect();
-    names.sort();
-    Ok(names)
+    Ok(models.into_iter().map(|model| model.id.name).collect())
 }
 
 /// A thing that was found, on one line.

@@ -67,6 +67,10 @@ fn providers(config: &Config) -> Vec<String> {
 async fn sessions(host: &Host) -> String {
     const MOST: usize = 100;
     let agent = &host.agent;
+    if !agent.config().home().exists() {
+        // Looking must not make anything.
+        return "none yet".to_owned();
+    }
     let listed = agent.list_sessions(&SessionQuery::newest(MOST)).await;
     agent.shutdown().await;
     match listed {

@@ -10,10 +10,11 @@ use agent_client_protocol::v1::schema::{
 };
 
 use super::clean::{Cleaner, clean};
+use super::flow::cut;
 use super::markdown::Markdown;
 use super::screen::Screen;
 use super::style::Style;
-use super::tool::{Look, Tool, took};
+use super::tool::{Look, Tool, beside, took};
 
 /// What was written last, which decides where empty lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ enum Block {
     Tool,
     Note,
     Trace,
+    Said,
+    End,
 }
 
 /// The figures of the session, as the agent reported them last.
@@ -107,15 +110,32 @@ impl<W: Write> Conversation<W> {
         self.screen.line(&line);
     }
 
+    /// Files, and what a program printed about them.
+    pub(crate) fn listing(&mut self, files: &str, output: &str) {
+        let look = self.look();
+        self.begin(Block::Note);
+        for line in files.lines() {
+            self.screen.line(&format!("  {}", cut(line, look.width)));
+        }
+        for line in output.lines() {
+            self.screen.line(&beside(line, Style::Dim, look));
+        }
+    }
+
+    /// Text as it is, after everything else.
+    pub(crate) fn closing(&mut self, text: &str) {
+        self.begin(Block::Text);
+        self.screen.line(text);
+    }
+
     /// What the user said.
     pub(crate) fn said(&mut self, text: &str) {
-        self.begin(Block::Nothing);
+        self.begin(Block::Said);
         for (at, line) in text.trim_end().lines().enumerate() {
             let mark = if at == 0 { "›" } else { " " };
             let line = self.screen.palette().paint(Style::Bold, &format!("{mark} {line}"));
             self.screen.line(&line);
         }
-        self.block = Block::Note;
     }
 
     /// Shows the call that a question is about.
@@ -139,8 +159,8 @@ impl<W: Write> Conversation<W> {
         self.screen.status(&format!("{frame} {what} ({})", took(self.started.elapsed())));
     }
 
-    /// Ends whatever is under way, and says what it took.
-    pub(crate) fn finish(&mut self) {
+    /// Ends whatever is under way, and says how it ended and what it took.
+    pub(crate) fn finish(&mut self, how: &str) {
         for id in std::mem::take(&mut self.open) {
             if let Some(title) = self.tools.get(&id).map(Tool::title) {
                 self.note(Style::Dim, &format!("not finished: {title}"));
@@ -148,13 +168,17 @@ impl<W: Write> Conversation<W> {
         }
         self.begin(Block::Nothing);
         self.screen.clear_status();
-        let line = self.summary();
+        let line = self.summary(how);
         let line = self.screen.palette().paint(Style::Dim, &line);
         self.screen.line(&line);
+        self.block = Block::End;
     }
 
-    fn summary(&self) -> String {
+    fn summary(&self, how: &str) -> String {
         let mut parts = Vec::new();
+        if !how.is_empty() {
+            parts.push(how.to_owned());
+        }
         if let Some(used) = self.totals.used {
             let window = self.totals.window.filter(|&window| window > 0).map(|window| format!(" of {}", tokens(window)));
             parts.push(format!("{}{} tokens in context", tokens(used), window.unwrap_or_default()));
@@ -174,11 +198,11 @@ impl<W: Write> Conversation<W> {
         if let Some(mut markdown) = self.markdown.take() {
             let mut out = String::new();
             markdown.finish(&mut out);
+            if self.block == Block::Thought {
+                // The style ends where the text does, not on the next line.
+                out.insert_str(out.trim_end_matches('\n').len(), self.screen.palette().end());
+            }
             self.screen.write(&out);
-        }
-        if self.block == Block::Thought {
-            let end = self.screen.palette().end();
-            self.screen.write(end);
         }
         self.screen.fresh_line();
         if self.block != block && self.block != Block::Nothing {
@@ -329,7 +353,7 @@ mod tests {
             let update: SessionUpdate = serde_json::from_value(update.clone()).expect("an ACP session update");
             conversation.update(&update);
         }
-        conversation.finish();
+        conversation.finish("");
         expected.assert_eq(&String::from_utf8(conversation.screen.into_inner()).expect("UTF-8"));
     }
 

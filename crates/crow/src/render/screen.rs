@@ -100,6 +100,11 @@ impl<W: Write> Screen<W> {
         }
     }
 
+    /// Somebody typed a line: the terminal itself has gone to the next.
+    pub(crate) fn typed(&mut self) {
+        self.line_start = true;
+    }
+
     /// On a terminal: shows what is going on in a line that the next output replaces.
     pub(crate) fn status(&mut self, text: &str) {
         if self.size != Size::Terminal || !self.palette.is_on() || !self.line_start {

@@ -60,12 +60,16 @@ impl Tool {
 
     /// Takes in what changed.
     pub(crate) fn update(&mut self, update: &ToolCallUpdate) {
+        if update.fields.status == Some(ToolCallStatus::InProgress) && self.call.status == ToolCallStatus::Pending {
+            // What it waited for before, such as an answer, is not its own time.
+            self.since = Instant::now();
+        }
         self.call.update(update.fields.clone());
     }
 
-    /// Its title on one line.
+    /// Its title on one line, without the marks of Markdown's `code`.
     pub(crate) fn title(&self) -> String {
-        clean(&self.call.title)
+        clean(&self.call.title).replace('`', "")
     }
 
     /// Whether it is over.
@@ -164,7 +168,7 @@ impl Tool {
     }
 
     fn summary(&self) -> String {
-        let lines = self.text().lines().count();
+        let lines = self.text().lines().filter(|line| !is_fence(line)).count();
         match self.call.kind {
             ToolKind::Read | ToolKind::Search if !self.failed() && lines > 1 => format!("{lines} lines"),
             _ => String::new(),
@@ -233,10 +237,15 @@ impl Output {
     }
 }
 
+/// Texts of files and outputs come in fences, which are nothing to show.
+fn is_fence(line: &str) -> bool {
+    line.trim_start().starts_with("```")
+}
+
 /// At most `most` lines of a text.
 fn excerpt(text: &str, most: usize, style: Style, look: Look) -> Vec<String> {
     let text = Cleaner::default().clean(text).replace('\r', "");
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("```")).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !is_fence(line)).collect();
     let mut shown: Vec<String> = lines.iter().take(most).map(|line| beside(line, style, look)).collect();
     if most > 0 && lines.len() > most {
         shown.push(beside(&format!("… {} more lines", lines.len() - most), Style::Dim, look));
@@ -245,7 +254,7 @@ fn excerpt(text: &str, most: usize, style: Style, look: Look) -> Vec<String> {
 }
 
 /// A line of output, set off from the conversation.
-fn beside(line: &str, style: Style, look: Look) -> String {
+pub(crate) fn beside(line: &str, style: Style, look: Look) -> String {
     let line = cut(line.trim_end(), look.width.map(|width| width.saturating_sub(4)));
     format!("  {} {}", look.palette.paint(Style::Dim, "│"), look.palette.paint(style, &line)).trim_end().to_owned()
 }
