@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crow_hooks::PluginName;
+use crow_hooks::{Chain, PluginName};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,9 @@ use crate::update::{Notice, Severity, Update};
 
 /// How long hooks may take when the agent goes down.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How deep hook calls may stand inside each other.
+const DEEPEST: usize = 8;
 
 /// The running agent: configuration, sessions, providers, the client, the plugin manager. A cheap handle, the same agent
 /// however often it is cloned.
@@ -66,6 +69,7 @@ impl Agent {
     /// An impl of `configure` failed.
     pub async fn new(mut config: Config, plugins: PluginManager) -> Result<Self, RunError> {
         plugins.limit_time(budget::Clock, Some(budget::DEFAULT));
+        plugins.limit_depth(DEEPEST);
         plugins.on_error(|error| tracing::error!(%error, "a plugin failed"));
         plugins.hooks().configure(&mut config).await?;
         Ok(Self(Arc::new(AgentInner {
@@ -343,10 +347,11 @@ impl Agent {
     /// [`Session::cancellation`], so that [`Session::cancel`] reaches it too.
     pub async fn prompt_cancellable(&self, session: &Session, prompt: Message, cancel: CancellationToken) -> RunOutcome {
         let (agent, session) = (self.clone(), session.clone());
-        let run = self.0.tasks.spawn(async move {
+        // A prompt that a hook sends counts as a call inside that hook.
+        let run = self.0.tasks.spawn(Chain::current().carry(async move {
             let _turn_in_the_queue = session.0.queue.lock().await;
             run_loop::run(&agent, &session, prompt, cancel).await
-        });
+        }));
         run.await.unwrap_or_else(|error| run::crashed(&error.to_string()))
     }
 
@@ -374,15 +379,16 @@ impl Agent {
         Ok(sink.into_response(&request, completion))
     }
 
-    /// Runs a future beside everything else, until it ends or the agent does.
+    /// Runs a future beside everything else, until it ends or the agent does. Started from inside a hook, its own hook
+    /// calls count as calls inside that hook: eight deep is the most.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         let closing = self.0.closing.clone();
-        self.0.tasks.spawn(async move {
+        self.0.tasks.spawn(Chain::current().carry(async move {
             tokio::select! {
                 () = closing.cancelled() => {}
                 () = future => {}
             }
-        });
+        }));
     }
 
     /// Calls an ACP extension method. `None`: no plugin answers it.

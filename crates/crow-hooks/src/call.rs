@@ -15,6 +15,7 @@ use std::{
 use crate::{
     BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, ImplOutcome, Timer, Trail,
     answer::Answer,
+    depth,
     guard::{Running, caught},
     list::{Entry, HookList, Implement, Wrap},
     monitor::{CallWatch, Installed, Watch},
@@ -32,6 +33,7 @@ pub(crate) struct Env {
     pub(crate) monitors: Vec<Installed>,
     pub(crate) timer: Option<Arc<dyn Timer>>,
     pub(crate) default_budget: Option<Duration>,
+    pub(crate) deepest: Option<usize>,
     pub(crate) on_error: Option<Sink<HookError>>,
     pub(crate) on_deprecation: Option<Sink<crate::Deprecation>>,
 }
@@ -312,6 +314,7 @@ pub struct Call<'a, H: Hook> {
     chain: Chain<'a, H>,
     watched: Watched<'a>,
     span: Option<Span>,
+    deepest: Option<usize>,
 }
 
 enum Watched<'a> {
@@ -331,7 +334,12 @@ impl<H: Hook> std::fmt::Debug for Call<'_, H> {
 impl<'a, H: Hook> Call<'a, H> {
     pub(crate) fn new(list: &'a HookList<H>, env: &'a Env, args: H::Args<'a>) -> Self {
         let watched = if env.monitors.is_empty() { Watched::No } else { Watched::From(env) };
-        Self { chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args), watched, span: None }
+        Self {
+            chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args),
+            watched,
+            span: None,
+            deepest: env.deepest,
+        }
     }
 
     /// Records in `trail` which impls ran and how each ended.
@@ -356,7 +364,7 @@ impl<'a, H: Hook> Call<'a, H> {
                     Watched::From(env) => Watched::From(env),
                     _ => Watched::No,
                 };
-                Call { chain, watched, span: None }.await?
+                Call { chain, watched, span: None, deepest: self.deepest }.await?
             }
             chain => {
                 self.chain = chain;
@@ -374,6 +382,13 @@ impl<H: Hook> Future for Call<'_, H> {
         if matches!((&self.chain, &self.watched), (Chain::Empty, Watched::No)) {
             return Pin::new(&mut self.chain).poll(task);
         }
+        let _inside = match depth::enter(H::SPEC.name, self.deepest) {
+            Ok(inside) => inside,
+            Err(error) => {
+                self.chain = Chain::Done;
+                return Poll::Ready(Err(error));
+            }
+        };
         if let Watched::From(env) = self.watched {
             self.watched = Watched::Begun(CallWatch::start(env, H::SPEC));
         }
@@ -396,6 +411,7 @@ pub(crate) fn run_sync<'a, H: Hook>(
     trail: Option<&'a Trail>,
     args: H::Args<'a>,
 ) -> Called<H> {
+    let _inside = depth::enter(H::SPEC.name, env.deepest)?;
     let cx = Cx { list, env, trail };
     let run = || Span::call(H::SPEC).run(|| call_sync(cx, &list.wrappers, args));
     if env.monitors.is_empty() {

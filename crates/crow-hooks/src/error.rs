@@ -22,6 +22,8 @@ pub enum ErrorKind {
     WrapperRanTwice,
     /// It is an async impl that was put on a sync hook by hand.
     NotSync,
+    /// Hooks call each other deeper than the host allows; the call was not made.
+    TooDeep,
 }
 
 /// A failed impl: which plugin, which hook, and why.
@@ -86,7 +88,7 @@ impl HookError {
             }
             (None, ErrorKind::WrapperRanTwice) => "the wrapper ran what it wraps a second time".into(),
             (None, ErrorKind::NotSync) => "an async impl cannot serve a sync hook".into(),
-            (None, ErrorKind::Failed | ErrorKind::Panicked) => "no reason given".into(),
+            (None, ErrorKind::Failed | ErrorKind::Panicked | ErrorKind::TooDeep) => "no reason given".into(),
         }
     }
 
@@ -110,6 +112,9 @@ impl HookError {
 
 impl fmt::Display for HookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.kind == ErrorKind::TooDeep {
+            return f.write_str(&self.reason());
+        }
         let verb = match self.0.kind {
             ErrorKind::Panicked => "panicked",
             ErrorKind::TimedOut(_) => "ran out of time",

@@ -4,6 +4,7 @@
 mod answer;
 mod call;
 mod closures;
+mod depth;
 mod dynamic;
 mod error;
 mod guard;
@@ -24,6 +25,7 @@ pub use closures::{Closures, On, With};
 #[cfg(feature = "discover")]
 pub use crow_hooks_macros::plugins;
 pub use crow_hooks_macros::{hookimpls, hookspecs};
+pub use depth::{Carried, Chain};
 pub use dynamic::{
     Backend, Bridge, BridgeVisitor, Bridged, DynAnswer, DynCall, DynImpl, DynLeave, DynPlugin, DynWrap, Lend, Lent,
     Take,

@@ -3,7 +3,9 @@
 use std::{
     any::Any,
     collections::BTreeSet,
-    fmt, mem,
+    fmt,
+    marker::PhantomData,
+    mem,
     sync::{
         Arc, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
@@ -47,7 +49,10 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub struct PluginManager<C: Contract + ?Sized> {
-    shared: Arc<Shared<C>>,
+    /// A `Shared<C>`. Its type is hidden because the compiler forgets the `'static` of `dyn Greeter` in the state of
+    /// an `async fn` and could then not see that a manager may move between threads.
+    shared: Arc<dyn Any + Send + Sync>,
+    contract: PhantomData<fn(&C)>,
 }
 
 pub(crate) struct Shared<C: Contract + ?Sized> {
@@ -118,7 +123,7 @@ pub struct MonitorId(u64);
 
 impl<C: Contract + ?Sized> Clone for PluginManager<C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared), contract: PhantomData }
     }
 }
 
@@ -170,7 +175,14 @@ impl<C: Contract + ?Sized> PluginManager<C> {
             };
             Shared { current: RwLock::new(Arc::new(empty)), ids: AtomicU64::new(0), history: History::default() }
         };
-        Self { shared: Arc::new_cyclic(shared) }
+        Self { shared: Arc::new_cyclic(shared), contract: PhantomData }
+    }
+
+    fn shared(&self) -> &Shared<C> {
+        match self.shared.downcast_ref() {
+            Some(shared) => shared,
+            None => unreachable!("`new` puts a `Shared` of this contract in"),
+        }
     }
 
     /// The hooks, to be called, with the plugins of this moment. Cheap; hold one for as long as the set of
@@ -180,13 +192,13 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     }
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot<C>> {
-        self.shared.snapshot()
+        self.shared().snapshot()
     }
 
     /// Changes a copy and puts it in place. The old snapshot, and with it perhaps a plugin, is dropped
     /// after the lock is free.
     fn edit<T>(&self, change: impl FnOnce(&mut Snapshot<C>) -> T) -> T {
-        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.shared().current.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&current);
         let made = change(&mut next);
         let old = mem::replace(&mut *current, Arc::new(next));
@@ -249,7 +261,7 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     }
 
     pub(crate) fn registrar(&self, info: &PluginInfo) -> Registrar<C> {
-        let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
+        let id = self.shared().ids.fetch_add(1, Ordering::Relaxed);
         Registrar::new(info.name.clone(), id, info.budget)
     }
 
@@ -267,7 +279,7 @@ impl<C: Contract + ?Sized> PluginManager<C> {
         let old = loop {
             // Dropped after the lock is free: it may hold the last of a plugin.
             let current;
-            let history = self.shared.history.lock();
+            let history = self.shared().history.lock();
             current = self.snapshot();
             let mut next = Snapshot::clone(&current);
             if !next.add(&plugin, &staged)? {
@@ -294,7 +306,7 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     /// Puts `next` in place of `current`; nothing if somebody else was faster. Gives back what it replaced, to be
     /// dropped after the lock is free: a plugin may be among it.
     fn replace(&self, current: &Arc<Snapshot<C>>, next: Snapshot<C>) -> Option<Arc<Snapshot<C>>> {
-        let mut place = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.shared().current.write().unwrap_or_else(PoisonError::into_inner);
         Arc::ptr_eq(&place, current).then(|| mem::replace(&mut *place, Arc::new(next)))
     }
 
@@ -398,9 +410,15 @@ impl<C: Contract + ?Sized> PluginManager<C> {
         });
     }
 
+    /// Refuses calls that stand inside `deepest` others: hooks that call hooks must end somewhere. Calls under way
+    /// count on the task that makes them; [`Chain::carry`](crate::Chain::carry) takes them along to another.
+    pub fn limit_depth(&self, deepest: usize) {
+        self.edit(|next| next.env.deepest = Some(deepest));
+    }
+
     /// Watches every call from now on. Monitors nest: the first one added sees the start first and the end last.
     pub fn add_monitor(&self, monitor: Arc<dyn Monitor>) -> MonitorId {
-        let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
+        let id = self.shared().ids.fetch_add(1, Ordering::Relaxed);
         self.edit(|next| next.env.monitors.push(Installed { id, watch: monitor }));
         MonitorId(id)
     }

@@ -320,3 +320,33 @@ async fn without_a_model_the_prompt_says_what_to_do() {
     let error = outcome.error.expect("an error");
     assert!(error.message.contains("crow init") && error.message.contains("OPENAI_API_KEY"), "{error}");
 }
+
+/// Calls a hook from inside that hook, directly or by a task.
+struct Recursive {
+    by_task: bool,
+}
+
+#[hookimpls]
+impl CrowHooks for Recursive {
+    async fn before_run(&self, agent: &Agent, session: &Session, user_input: &str) -> Result<(), String> {
+        if !self.by_task {
+            return agent.hooks().before_run(agent, session, user_input).await.map_err(|error| error.to_string());
+        }
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let (inner, session, text) = (agent.clone(), session.clone(), user_input.to_owned());
+        agent.spawn(async move {
+            let _ = send.send(inner.hooks().before_run(&inner, &session, &text).await);
+        });
+        receive.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+#[tokio::test]
+async fn hooks_that_call_hooks_end_somewhere() {
+    for by_task in [false, true] {
+        let fixture = Fixture::with(vec![], |plugins| drop(plugins.register(Recursive { by_task }).unwrap())).await;
+        let outcome = fixture.prompt("go").await;
+        let error = outcome.error.expect("an error").message;
+        assert!(error.contains("more than 8 deep: before_run → before_run"), "{error}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod contract;
+mod depth;
 mod dynamic;
 mod errors;
 mod historic;
