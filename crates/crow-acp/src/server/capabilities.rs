@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
+use super::params::TerminalLogin;
 use super::port::ProtocolVersion;
 use super::port::schema::{
     AgentCapabilities, AuthMethod, AuthMethodAgent, AuthMethodTerminal, Implementation, InitializeResponse,
     McpCapabilities, Meta, PromptCapabilities, SessionAdditionalDirectoriesCapabilities, SessionCapabilities,
     SessionCloseCapabilities, SessionDeleteCapabilities, SessionListCapabilities, SessionResumeCapabilities,
 };
-use super::params::TerminalLogin;
 
 /// The login that needs no terminal: use what is configured.
 pub(super) const CONFIGURED: &str = "configured-provider";

@@ -7,14 +7,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
+use super::ServeError;
 use super::outbox::{Line, Outbox};
 use super::port::{
-    AgentRole, Builder, Channel, ClientRole, Connection, Dispatch, HandleDispatchFrom, Handled, Id, RpcError, RpcMessage,
-    RpcResponse, TransportFrame,
+    AgentRole, Builder, Channel, ClientRole, Connection, Dispatch, HandleDispatchFrom, Handled, Id, RpcError,
+    RpcMessage, RpcResponse, TransportFrame,
 };
 use super::reader::Received;
 use super::requests::Server;
-use super::ServeError;
 use crate::agent::Agent;
 
 /// How long requests that are under way may take to answer when the client hangs up.

@@ -20,7 +20,8 @@ pub(super) fn part_of(block: Value) -> Result<Part, String> {
         let kind: String = kind.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).take(40).collect();
         return Ok(Part::text(format!("[The client sent a `{kind}` block here, which this agent cannot read.]")));
     }
-    let block = serde_json::from_value(block).map_err(|_| format!("a `{kind}` block lacks a field or has one of a wrong type"))?;
+    let block = serde_json::from_value(block)
+        .map_err(|_| format!("a `{kind}` block lacks a field or has one of a wrong type"))?;
     Ok(match block {
         ContentBlock::Text(text) => Part::text(text.text),
         ContentBlock::Image(image) => Part::Image { mime_type: image.mime_type, data: image.data, uri: image.uri },
@@ -64,11 +65,11 @@ pub(super) fn shown(content: ToolContent) -> ToolCallContent {
             ToolCallContent::from(ContentBlock::Image(ImageContent::new(data, mime_type)))
         }
         ToolContent::Terminal { output, exit_code, .. } => {
-            let mut text = super::terminal::fenced(&output);
-            if let Some(code) = exit_code.filter(|code| *code != 0) {
-                text.push_str(&format!("\n\nexit code {code}"));
+            let text = super::terminal::fenced(&output);
+            match exit_code {
+                None | Some(0) => text.into(),
+                Some(code) => format!("{text}\n\nexit code {code}").into(),
             }
-            text.into()
         }
     }
 }

@@ -56,7 +56,8 @@ impl Lanes {
 
     /// Cancels all prompts of all sessions.
     pub(super) fn cancel_all(&self) {
-        let cancelled: Vec<CancellationToken> = self.lock().values_mut().map(|lane| std::mem::take(&mut lane.cancel)).collect();
+        let cancelled: Vec<CancellationToken> =
+            self.lock().values_mut().map(|lane| std::mem::take(&mut lane.cancel)).collect();
         cancelled.iter().for_each(CancellationToken::cancel);
     }
 

@@ -169,7 +169,9 @@ fn capabilities(value: &Value) -> ClientCapabilities {
         terminal_output: meta("terminal_output"),
         notices: session.is_some_and(|session| session.notices.is_some()),
         compaction: session.is_some_and(|session| session.compaction.is_some()),
-        boolean_options: session.and_then(|session| session.config_options.as_ref()).is_some_and(|o| o.boolean.is_some()),
+        boolean_options: session
+            .and_then(|session| session.config_options.as_ref())
+            .is_some_and(|o| o.boolean.is_some()),
         forms: elicitation.is_some_and(|elicitation| elicitation.form.is_some()),
         urls: elicitation.is_some_and(|elicitation| elicitation.url.is_some()),
         terminal_login: said.auth.terminal || meta("terminal-auth"),

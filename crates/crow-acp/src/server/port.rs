@@ -4,8 +4,8 @@ pub(super) use agent_client_protocol::schema::{MaybeUndefined, ProtocolVersion};
 pub(super) use agent_client_protocol::v1::schema;
 pub(super) use agent_client_protocol::{
     Agent as AgentRole, Builder, Channel, Client as ClientRole, Dispatch, Error as RpcError, ErrorCode,
-    HandleDispatchFrom, Handled, RawJsonRpcId as Id, RawJsonRpcMessage as RpcMessage, RawJsonRpcResponse as RpcResponse,
-    RequestCancellation, Responder, TransportFrame,
+    HandleDispatchFrom, Handled, RawJsonRpcId as Id, RawJsonRpcMessage as RpcMessage,
+    RawJsonRpcResponse as RpcResponse, RequestCancellation, Responder, TransportFrame,
 };
 
 /// The connection to the client: requests of ours go out through it.

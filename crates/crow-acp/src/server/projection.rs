@@ -9,9 +9,9 @@ use super::port::MaybeUndefined;
 use super::port::schema::{
     self, AvailableCommand, AvailableCommandInput, AvailableCommandsUpdate, ConfigOptionUpdate, ContentChunk, Cost,
     CurrentModeUpdate, MessageId, Meta, Plan, PlanEntry, PlanEntryPriority, PlanEntryStatus, SessionConfigKind,
-    SessionConfigOption, SessionConfigOptionCategory, SessionConfigSelect, SessionConfigSelectOption, SessionInfoUpdate,
-    SessionMode, SessionModeState, SessionUpdate, Terminal, ToolCallContent, ToolCallLocation, ToolCallStatus,
-    ToolCallUpdateFields, UnstructuredCommandInput, UsageUpdate,
+    SessionConfigOption, SessionConfigOptionCategory, SessionConfigSelect, SessionConfigSelectOption,
+    SessionInfoUpdate, SessionMode, SessionModeState, SessionUpdate, Terminal, ToolCallContent, ToolCallLocation,
+    ToolCallStatus, ToolCallUpdateFields, UnstructuredCommandInput, UsageUpdate,
 };
 use super::terminal::{self, Tail};
 use crate::client::ClientCapabilities;
@@ -71,7 +71,9 @@ impl Projection {
         match update {
             Update::UserMessage { message_id, part } => {
                 if let Some(block) = content::block_of(part) {
-                    out(SessionUpdate::UserMessageChunk(ContentChunk::new(block).message_id(MessageId::new(message_id))));
+                    out(SessionUpdate::UserMessageChunk(
+                        ContentChunk::new(block).message_id(MessageId::new(message_id)),
+                    ));
                 }
             }
             Update::AgentMessage { message_id, text } => out(agent_message(message_id, text)),
@@ -133,9 +135,7 @@ impl Projection {
         let content = update.content.unwrap_or_default();
         let kind = update.kind.unwrap_or_default();
         let state = update.state.unwrap_or(ToolState::Pending);
-        let runs_a_command = kind == ToolKind::Execute
-            || update.terminal.is_some()
-            || content.iter().any(is_terminal);
+        let runs_a_command = kind == ToolKind::Execute || update.terminal.is_some() || content.iter().any(is_terminal);
         let mut call = Call {
             title: update.title.or_else(|| update.name.clone()).unwrap_or_else(|| "Tool call".into()),
             name: update.name,
@@ -169,7 +169,9 @@ impl Projection {
             .meta(present(meta));
         out(SessionUpdate::ToolCall(new));
         if let Some(after) = present(after) {
-            out(SessionUpdate::ToolCallUpdate(schema::ToolCallUpdate::new(id.clone(), ToolCallUpdateFields::new()).meta(after)));
+            out(SessionUpdate::ToolCallUpdate(
+                schema::ToolCallUpdate::new(id.clone(), ToolCallUpdateFields::new()).meta(after),
+            ));
         }
         self.calls.insert(id, call);
     }

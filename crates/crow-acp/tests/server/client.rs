@@ -101,7 +101,8 @@ impl Client {
     }
 
     pub async fn start_prompt(&mut self, session: &str, text: &str) -> i64 {
-        self.start("session/prompt", json!({ "sessionId": session, "prompt": [{ "type": "text", "text": text }] })).await
+        self.start("session/prompt", json!({ "sessionId": session, "prompt": [{ "type": "text", "text": text }] }))
+            .await
     }
 
     /// Prompts to the end: what was shown meanwhile, and the answer.
@@ -148,7 +149,8 @@ impl Client {
 
     /// The updates of the session that have come.
     pub fn shown(&mut self, session: &str) -> Vec<Value> {
-        let of_session = |message: &Value| message["method"] == "session/update" && message["params"]["sessionId"] == session;
+        let of_session =
+            |message: &Value| message["method"] == "session/update" && message["params"]["sessionId"] == session;
         let shown: Vec<Value> = self.waiting.iter().filter(|message| of_session(message)).cloned().collect();
         self.waiting.retain(|message| !of_session(message));
         shown.into_iter().map(|message| message["params"]["update"].clone()).collect()

@@ -110,7 +110,10 @@ async fn bad_parameters_are_named_and_never_repeated() {
         ("session/prompt", json!({ "sessionId": session, "prompt": [{ "type": "text", "sk-secret": 1 }] })),
         ("session/prompt", json!({ "sessionId": session, "prompt": { "key": "sk-secret" } })),
         ("session/set_mode", json!({ "sessionId": session, "modeId": "sk-secret" })),
-        ("session/set_config_option", json!({ "sessionId": session, "configId": "effort", "value": { "sk-secret": 1 } })),
+        (
+            "session/set_config_option",
+            json!({ "sessionId": session, "configId": "effort", "value": { "sk-secret": 1 } }),
+        ),
         ("session/set_config_option", json!({ "sessionId": session, "configId": "sk-secret", "value": "low" })),
         ("session/list", json!({ "cursor": "sk-secret" })),
         ("session/list", json!({ "cwd": "sk-secret" })),

@@ -20,9 +20,11 @@ async fn a_call_is_shown_before_the_question_about_it() {
     let params = &question["params"];
     assert_eq!(params["sessionId"], json!(session));
     let shown = client.shown(&session);
-    let call = shown.iter().find(|update| update["sessionUpdate"] == "tool_call").expect("the call, before the question");
+    let call =
+        shown.iter().find(|update| update["sessionUpdate"] == "tool_call").expect("the call, before the question");
     assert_eq!(params["toolCall"]["toolCallId"], call["toolCallId"]);
-    let kinds: Vec<&str> = params["options"].as_array().unwrap().iter().map(|option| option["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        params["options"].as_array().unwrap().iter().map(|option| option["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["allow_once", "allow_always", "reject_once"]);
     answer(&mut client, &question, json!({ "outcome": "selected", "optionId": "yes" })).await;
     assert_eq!(client.answer(prompt).await["result"]["stopReason"], "end_turn");
@@ -84,7 +86,10 @@ async fn a_question_about_no_call_gets_one_to_stand_in_for_it() {
     let asking = client.start("_test/ask", json!({})).await;
     let question = asked(&mut client).await;
     let shown = client.shown(&session);
-    assert!(shown.iter().any(|update| update["sessionUpdate"] == "tool_call" && update["title"] == "Really?"), "{shown:#?}");
+    assert!(
+        shown.iter().any(|update| update["sessionUpdate"] == "tool_call" && update["title"] == "Really?"),
+        "{shown:#?}"
+    );
     answer(&mut client, &question, json!({ "outcome": "selected", "optionId": "no" })).await;
     assert_eq!(client.answer(asking).await["result"], "no");
     assert!(client.shown(&session).iter().any(|update| update["status"] == "completed"));

@@ -28,7 +28,7 @@ async fn nothing_is_lost_when_the_client_is_slow() {
     let (mut client, session) = Client::with_session().await;
     let (shown, answer) = client.prompt(&session, "count 20000").await;
     assert_eq!(answer["result"]["stopReason"], "end_turn");
-    let whole: String = (0..20_000).map(|n| format!("{n} ")).collect();
+    let whole = (0..20_000).map(|n| n.to_string()).collect::<Vec<_>>().join(" ") + " ";
     assert!(said(&shown) == whole, "the text differs");
 }
 
@@ -48,7 +48,10 @@ async fn a_tool_call_is_shown_from_beginning_to_end() {
     assert!(calls[1..].iter().all(|call| call["sessionUpdate"] == "tool_call_update"));
     assert!(calls.iter().any(|call| call["status"] == "in_progress"));
     let last = calls.last().unwrap();
-    assert_eq!((&last["status"], &last["content"][0]["content"]["text"]), (&json!("completed"), &json!("```\nout\n```")));
+    assert_eq!(
+        (&last["status"], &last["content"][0]["content"]["text"]),
+        (&json!("completed"), &json!("```\nout\n```"))
+    );
     assert_eq!(said(&shown), "done");
 }
 

@@ -66,7 +66,11 @@ impl Provider for Scripted {
                     let error = ProviderError::new(ProviderErrorKind::RateLimit, "too many\nrequests").with_status(429);
                     return Err(error.with_retry_after(Some(Duration::from_secs(7))));
                 }
-                "lost" => return Err(ProviderError::new(ProviderErrorKind::Authentication, "the key is wrong").with_status(401)),
+                "lost" => {
+                    return Err(
+                        ProviderError::new(ProviderErrorKind::Authentication, "the key is wrong").with_status(401)
+                    );
+                }
                 "poke" | "slow" => {
                     let id = format!("call-{}", request.messages.len());
                     let call = Delta::tool_call(0, Some(id), Some(what.into()), "{}");
@@ -130,7 +134,8 @@ impl CrowHooks for Script {
     }
 
     fn register_tools(&self) -> Vec<ToolDescriptor> {
-        let tool = |name: &str| ToolDescriptor::new(name, "", json!({ "type": "object" }), Tool).kind(ToolKind::Execute);
+        let tool =
+            |name: &str| ToolDescriptor::new(name, "", json!({ "type": "object" }), Tool).kind(ToolKind::Execute);
         vec![tool("poke"), tool("slow")]
     }
 
@@ -161,7 +166,12 @@ impl CrowHooks for Script {
         if prompt.text().contains("sk-") { Err("that looks like a secret key".into()) } else { Ok(()) }
     }
 
-    async fn request_permission(&self, agent: &Agent, session: &Session, call: &ToolCall) -> Result<Permission, AskError> {
+    async fn request_permission(
+        &self,
+        agent: &Agent,
+        session: &Session,
+        call: &ToolCall,
+    ) -> Result<Permission, AskError> {
         if session.mode().as_deref() == Some("full") {
             return Ok(Permission::Allow);
         }
@@ -176,7 +186,8 @@ impl CrowHooks for Script {
 
     fn record_event(&self, session: &Session, event: &Event) {
         let mut store = self.store.lock().unwrap();
-        let record = store.entry(session.id().to_owned()).or_insert_with(|| SessionRecord::new(session.summary(), Vec::new()));
+        let record =
+            store.entry(session.id().to_owned()).or_insert_with(|| SessionRecord::new(session.summary(), Vec::new()));
         record.summary = session.summary();
         record.events.push(event.clone());
     }
@@ -202,8 +213,10 @@ impl CrowHooks for Script {
             // A question that is about no tool call.
             "_test/ask" => {
                 let session = agent.sessions().pop().expect("a session");
-                let choices =
-                    vec![Choice::new("yes", "Yes", ChoiceKind::AllowOnce), Choice::new("no", "No", ChoiceKind::RejectOnce)];
+                let choices = vec![
+                    Choice::new("yes", "Yes", ChoiceKind::AllowOnce),
+                    Choice::new("no", "No", ChoiceKind::RejectOnce),
+                ];
                 let answer = agent.ask(&session, Question::new("question-1", "Really?", choices)).await?;
                 Ok(Some(json!(answer)))
             }
@@ -217,4 +230,3 @@ impl std::fmt::Debug for Script {
         f.debug_struct("Script").finish_non_exhaustive()
     }
 }
-

@@ -74,7 +74,10 @@ async fn a_loaded_session_is_replayed_before_the_response() {
         ]
     );
     let call = replay.iter().find(|update| update["sessionUpdate"] == "tool_call").unwrap();
-    assert_eq!((&call["title"], &call["kind"], &call["status"]), (&json!("Run poke"), &json!("execute"), &json!("completed")));
+    assert_eq!(
+        (&call["title"], &call["kind"], &call["status"]),
+        (&json!("Run poke"), &json!("execute"), &json!("completed"))
+    );
     assert_eq!(call["content"][0]["content"]["text"], "```\nout\n```");
     assert!(response["result"].is_object(), "{response}");
     assert_eq!(response["result"]["modes"]["currentModeId"], "full", "the mode is remembered");
