@@ -30,11 +30,15 @@ pub(crate) enum Command {
     Version,
     Acp,
     Run(Run),
-    Demo { keep: bool },
+    Demo {
+        keep: bool,
+    },
     Init(Init),
     Doctor,
     Plugins,
-    Hooks { name: Option<String> },
+    Hooks {
+        name: Option<String>,
+    },
     Sessions(Sessions),
 }
 
@@ -150,7 +154,9 @@ impl Cli {
                 Err(Failure::usage(format!("`crow run` takes one prompt; `{word}` came after it"))
                     .next("Put the whole prompt in quotes: crow run \"Fix the failing test\""))
             }
-            Some(word) => Err(see(Failure::usage(format!("`crow {name}` does not know what to do with `{word}`")), topic)),
+            Some(word) => {
+                Err(see(Failure::usage(format!("`crow {name}` does not know what to do with `{word}`")), topic))
+            }
         }
     }
 
@@ -168,7 +174,8 @@ impl Given {
             "permission" => {
                 let mode = value()?;
                 if !MODES.contains(&mode.as_str()) {
-                    let hint = nearest(&mode, MODES).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    let hint =
+                        nearest(&mode, MODES).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                     let what = format!("`--permission {mode}`: the modes are {}{hint}", MODES.join(", "));
                     return Err(see(Failure::usage(what), Topic::Run));
                 }
@@ -215,7 +222,8 @@ impl Given {
             Topic::Crow => Command::Status,
             Topic::Acp => Command::Acp,
             Topic::Run => {
-                let missing = || see(Failure::usage("`crow run` needs a prompt: crow run \"Fix the failing test\""), topic);
+                let missing =
+                    || see(Failure::usage("`crow run` needs a prompt: crow run \"Fix the failing test\""), topic);
                 let prompt = words.next().filter(|prompt| !prompt.trim().is_empty()).ok_or_else(missing)?;
                 Command::Run(Run { prompt, session: self.session.take() })
             }
@@ -234,7 +242,9 @@ impl Given {
         let need = |what: &str| see(Failure::usage(what), Topic::Sessions).next("`crow sessions list` shows the ids.");
         match verb.as_str() {
             "list" => Ok(Sessions::List { here: self.here }),
-            "show" => words.next().map(Sessions::Show).ok_or_else(|| need("`crow sessions show` needs the id of a session")),
+            "show" => {
+                words.next().map(Sessions::Show).ok_or_else(|| need("`crow sessions show` needs the id of a session"))
+            }
             "delete" => match words.collect::<Vec<_>>() {
                 ids if ids.is_empty() => Err(need("`crow sessions delete` needs the ids of sessions")),
                 ids => Ok(Sessions::Delete(ids)),
@@ -326,35 +336,72 @@ mod tests {
 
     #[test]
     fn errors_name_the_nearest_thing() {
-        refused(&["rnu", "x"], expect![[r#"
+        refused(
+            &["rnu", "x"],
+            expect![[r#"
             crow: there is no command `rnu`
-              Did you mean `crow run`?"#]]);
-        refused(&["fix my tests"], expect![[r#"
+              Did you mean `crow run`?"#]],
+        );
+        refused(
+            &["fix my tests"],
+            expect![[r#"
             crow: there is no command `fix my tests`
               The commands are run, acp, demo, init, doctor, plugins, hooks, sessions.
-              For a task: crow run "…""#]]);
-        refused(&["run"], expect![[r#"
+              For a task: crow run "…""#]],
+        );
+        refused(
+            &["run"],
+            expect![[r#"
             crow: `crow run` needs a prompt: crow run "Fix the failing test"
-              `crow run --help` explains it."#]]);
-        refused(&["run", "x", "--modle", "a/b"], expect![[r#"
+              `crow run --help` explains it."#]],
+        );
+        refused(
+            &["run", "x", "--modle", "a/b"],
+            expect![[r#"
             crow: there is no option --modle; did you mean `--model`?
-              `crow run --help` explains it."#]]);
-        refused(&["run", "x", "--permission", "edits"], expect![[r#"
+              `crow run --help` explains it."#]],
+        );
+        refused(
+            &["run", "x", "--permission", "edits"],
+            expect![[r#"
             crow: `--permission edits`: the modes are ask, accept-edits, plan, full
-              `crow run --help` explains it."#]]);
-        refused(&["run", "fix", "it"], expect![[""]]);
-        refused(&["doctor", "me"], expect![[""]]);
-        refused(&["plugins", "--session", "1"], expect![[r#"
+              `crow run --help` explains it."#]],
+        );
+        refused(
+            &["run", "fix", "it"],
+            expect![[r#"
+            crow: `crow run` takes one prompt; `it` came after it
+              Put the whole prompt in quotes: crow run "Fix the failing test""#]],
+        );
+        refused(
+            &["doctor", "me"],
+            expect![[r#"
+            crow: `crow doctor` does not know what to do with `me`
+              `crow doctor --help` explains it."#]],
+        );
+        refused(
+            &["plugins", "--session", "1"],
+            expect![[r#"
             crow: `crow plugins` has no option --session; it belongs to `crow run`
-              `crow plugins --help` explains it."#]]);
-        refused(&["acp", "-p", "retry"], expect![[r#"
+              `crow plugins --help` explains it."#]],
+        );
+        refused(
+            &["acp", "-p", "retry"],
+            expect![[r#"
             crow: `-p retry`: expected no:NAME, for example -p no:persistence
-              `crow plugins` lists the names."#]]);
-        refused(&["sessions", "lsit"], expect![[r#"
+              `crow plugins` lists the names."#]],
+        );
+        refused(
+            &["sessions", "lsit"],
+            expect![[r#"
             crow: `crow sessions lsit`: expected list, show, delete; did you mean `list`?
-              `crow sessions --help` explains it."#]]);
-        refused(&["run", "x", "--model"], expect![[r#"
+              `crow sessions --help` explains it."#]],
+        );
+        refused(
+            &["run", "x", "--model"],
+            expect![[r#"
             crow: missing argument for option '--model'
-              `crow --help` explains the command line."#]]);
+              `crow --help` explains the command line."#]],
+        );
     }
 }

@@ -87,9 +87,7 @@ pub(crate) async fn connect<R>(
             },
             acp::on_receive_request!(),
         )
-        .connect_with(transport, async move |to: ConnectionTo<acp::Agent>| {
-            Ok(body(Connection { to, news }).await)
-        })
+        .connect_with(transport, async move |to: ConnectionTo<acp::Agent>| Ok(body(Connection { to, news }).await))
         .await;
     // The client's end of the pipe is gone: the server ends by itself.
     let _ = server.await;
@@ -121,7 +119,8 @@ impl Connection {
     /// There is no such session, or a hook refused.
     pub(crate) async fn open(&self, cwd: &Path, resume: Option<&str>) -> Result<Opened, Failure> {
         let Some(id) = resume else {
-            let opened = self.to.send_request(NewSessionRequest::new(cwd)).block_task().await.map_err(|error| broken(&error))?;
+            let opened =
+                self.to.send_request(NewSessionRequest::new(cwd)).block_task().await.map_err(|error| broken(&error))?;
             return Ok(Opened { id: opened.session_id, options: opened.config_options.unwrap_or_default() });
         };
         let id = SessionId::new(id);

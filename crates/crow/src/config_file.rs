@@ -89,7 +89,8 @@ pub(crate) fn write(home: &Path, provider: &Provider, model: &str) -> Result<(),
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&fresh).and_then(|mut file| file.write_all(new.as_bytes()).and_then(|()| file.sync_all()));
+    let written =
+        options.open(&fresh).and_then(|mut file| file.write_all(new.as_bytes()).and_then(|()| file.sync_all()));
     written.and_then(|()| fs::rename(&fresh, &path)).map_err(|error| {
         let _ = fs::remove_file(&fresh);
         cannot(error)
@@ -117,7 +118,8 @@ mod tests {
             [providers.local]
             protocol = "openai"
             base_url = "http://127.0.0.1:8080/v1"
-        "##]].assert_eq(&text);
+        "##]]
+        .assert_eq(&text);
     }
 
     #[test]
@@ -138,7 +140,8 @@ mod tests {
 
             [plugins.tools]
             x = 1
-        "##]].assert_eq(&text);
+        "##]]
+        .assert_eq(&text);
         assert_eq!(edit(&text, &provider(Some("http://h/v1"), Some("${KEY}")), "local/new").unwrap(), text);
     }
 

@@ -15,8 +15,12 @@ use crate::host::Host;
 const PATIENCE: Duration = Duration::from_millis(140);
 
 /// The usual loopback ports of model servers.
-const SERVERS: [(&str, &str, u16); 4] =
-    [("ollama", "Ollama", 11434), ("lmstudio", "LM Studio", 1234), ("llamacpp", "llama.cpp", 8080), ("vllm", "vLLM", 8000)];
+const SERVERS: [(&str, &str, u16); 4] = [
+    ("ollama", "Ollama", 11434),
+    ("lmstudio", "LM Studio", 1234),
+    ("llamacpp", "llama.cpp", 8080),
+    ("vllm", "vLLM", 8000),
+];
 
 /// Variables in which people keep keys, and whose keys they are. All of these endpoints speak Chat Completions.
 const KEYS: [(&str, &str, &str, Option<&str>); 8] = [
@@ -76,7 +80,8 @@ async fn server(name: &str, title: &str, port: u16) -> Option<Found> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let asking = async {
         drop(TcpStream::connect(address).await.ok()?);
-        let provider = Provider { name: name.to_owned(), base_url: Some(format!("http://{address}/v1")), api_key: None };
+        let provider =
+            Provider { name: name.to_owned(), base_url: Some(format!("http://{address}/v1")), api_key: None };
         // Whatever else may listen there does not answer like this.
         let models = models(&provider).await.ok()?;
         Some((provider, models))
@@ -104,10 +109,12 @@ pub(crate) async fn models(provider: &Provider) -> Result<Vec<Model>, ProviderEr
 pub(crate) async fn list(host: &Host, name: &str) -> Result<Vec<Model>, ProviderError> {
     let agent = &host.agent;
     // Not by starting the agent: that would open the store.
-    let failed = |error: crow_acp::crow_hooks::HookError| ProviderError::new(ProviderErrorKind::BadRequest, error.to_string());
+    let failed =
+        |error: crow_acp::crow_hooks::HookError| ProviderError::new(ProviderErrorKind::BadRequest, error.to_string());
     let answers = agent.hooks().register_providers(agent).await.map_err(failed)?;
     let provider = answers.into_iter().flatten().find(|provider| provider.name == name);
-    let nobody = || ProviderError::new(ProviderErrorKind::Unsupported, format!("no plugin carries the provider `{name}`"));
+    let nobody =
+        || ProviderError::new(ProviderErrorKind::Unsupported, format!("no plugin carries the provider `{name}`"));
     provider.ok_or_else(nobody)?.handler.list_models().await
 }
 
@@ -140,7 +147,10 @@ mod tests {
 
     #[test]
     fn keys_are_offered_by_name_never_by_value() {
-        let found = keys(|name| (name == "DEEPSEEK_API_KEY" || name == "XAI_API_KEY").then(|| "sk-123".repeat(usize::from(name != "XAI_API_KEY"))));
+        let found = keys(|name| {
+            (name == "DEEPSEEK_API_KEY" || name == "XAI_API_KEY")
+                .then(|| "sk-123".repeat(usize::from(name != "XAI_API_KEY")))
+        });
         assert_eq!(found.len(), 1, "an empty variable is no key");
         assert_eq!(found[0].provider.api_key.as_deref(), Some("${DEEPSEEK_API_KEY}"));
         assert!(!format!("{found:?}").contains("sk-123"));
@@ -152,7 +162,12 @@ mod tests {
         let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let model = serve(r#"{"object":"list","data":[{"id":"qwen3:8b","object":"model"}]}"#);
         let page = serve("<html>a page</html>");
-        let ports = [("closed", "C", closed), ("mute", "M", mute.local_addr().unwrap().port()), ("page", "P", page), ("ollama", "Ollama", model)];
+        let ports = [
+            ("closed", "C", closed),
+            ("mute", "M", mute.local_addr().unwrap().port()),
+            ("page", "P", page),
+            ("ollama", "Ollama", model),
+        ];
         let found = servers(&ports).await;
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].title, format!("Ollama at 127.0.0.1:{model}"));
@@ -171,7 +186,10 @@ mod tests {
                     let mut request = [0; 4096];
                     if matches!(stream.read(&mut request), Ok(1..)) {
                         let length = body.len();
-                        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                        let _ = write!(
+                            stream,
+                            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                        );
                     }
                 });
             }

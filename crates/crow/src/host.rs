@@ -41,14 +41,15 @@ impl Host {
         for name in config.blocked() {
             manager.block(name.as_str());
         }
-        plugins::register(&manager).map_err(|error| Failure::usage(format!("a plugin cannot be registered: {error}")))?;
+        plugins::register(&manager)
+            .map_err(|error| Failure::usage(format!("a plugin cannot be registered: {error}")))?;
         let notices = config.check_plugins(&plugins::names());
         for notice in &notices {
             tracing::warn!("{}", notice.title);
         }
-        let agent = Agent::new(config, manager).await.map_err(|error| {
-            Failure::usage(error.message).next("`crow doctor` checks the whole configuration.")
-        })?;
+        let agent = Agent::new(config, manager)
+            .await
+            .map_err(|error| Failure::usage(error.message).next("`crow doctor` checks the whole configuration."))?;
         Ok(Self { agent, notices })
     }
 }

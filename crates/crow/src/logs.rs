@@ -32,13 +32,8 @@ pub(crate) fn start(config: &Config) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let log = Log {
-        dir: dir(config.home()),
-        config: log,
-        level,
-        secrets: config.secrets().clone(),
-        file: Mutex::new(None),
-    };
+    let log =
+        Log { dir: dir(config.home()), config: log, level, secrets: config.secrets().clone(), file: Mutex::new(None) };
     // A second start, as in tests, leaves the first in place.
     let _ = tracing::subscriber::set_global_default(log);
 }
@@ -83,7 +78,8 @@ impl Log {
 
     /// Removes the oldest files beyond the number to keep. Their names sort by age.
     fn prune(&self) -> std::io::Result<()> {
-        let mut names: Vec<_> = fs::read_dir(&self.dir)?.flatten().map(|entry| entry.path()).filter(|path| is_log(path)).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(&self.dir)?.flatten().map(|entry| entry.path()).filter(|path| is_log(path)).collect();
         names.sort();
         let most = self.config.retention.max(1);
         for old in names.iter().take(names.len().saturating_sub(most)) {

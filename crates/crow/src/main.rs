@@ -31,11 +31,13 @@ const WORKERS: usize = 2;
 
 fn main() -> ExitCode {
     let ended = Cli::parse(std::env::args_os().skip(1)).and_then(|cli| run(&cli));
-    ended.unwrap_or_else(|failure| {
-        // There is nothing to be done about a closed standard error.
-        let _ = writeln!(std::io::stderr(), "{failure}");
-        failure.exit
-    }).into()
+    ended
+        .unwrap_or_else(|failure| {
+            // There is nothing to be done about a closed standard error.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.exit
+        })
+        .into()
 }
 
 fn run(cli: &Cli) -> Result<Exit, Failure> {

@@ -32,7 +32,11 @@ pub(crate) enum TraceTo {
 impl Show {
     /// For programs if `json`, else for people.
     pub(crate) fn new(json: bool) -> Self {
-        if json { Self::Programs { broken: false } } else { Self::People(Box::new(Conversation::new(Screen::stdout()))) }
+        if json {
+            Self::Programs { broken: false }
+        } else {
+            Self::People(Box::new(Conversation::new(Screen::stdout())))
+        }
     }
 
     /// Whether nobody reads any more.

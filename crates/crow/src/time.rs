@@ -7,7 +7,8 @@ pub(crate) fn ago(at: i64) -> String {
 
 /// A time as ISO 8601, to the second.
 pub(crate) fn iso(at: i64) -> String {
-    jiff::Timestamp::from_millisecond(at).map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    jiff::Timestamp::from_millisecond(at)
+        .map_or_else(|_| "?".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn since(milliseconds: i64) -> String {

@@ -44,7 +44,11 @@ pub(crate) fn markdown(record: &SessionRecord) -> String {
                 let _ = writeln!(text, "\n*Failed: {message}*");
             }
             EventKind::Compacted { summary, .. } => {
-                let _ = writeln!(text, "\n*The conversation so far was summarised:*\n\n> {}", summary.replace('\n', "\n> "));
+                let _ = writeln!(
+                    text,
+                    "\n*The conversation so far was summarised:*\n\n> {}",
+                    summary.replace('\n', "\n> ")
+                );
             }
             _ => {}
         }
@@ -107,7 +111,8 @@ fn tool_call(text: &mut String, tool: &ToolEvent) {
 
 /// A fenced block, with a fence longer than any inside.
 fn fenced(text: &mut String, language: &str, body: &str) {
-    let longest = body.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count()).max().unwrap_or(0);
+    let longest =
+        body.lines().map(|line| line.trim_start().chars().take_while(|c| *c == '`').count()).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     let _ = writeln!(text, "\n{fence}{language}\n{}\n{fence}", body.trim_end());
 }
@@ -123,7 +128,8 @@ mod tests {
         let mut summary = SessionSummary::new("0199", "/home/me/project", 1_763_712_000_000);
         summary.title = Some("Fix the bug".into());
         let call = ToolCall::new("1", "edit", serde_json::json!({}));
-        let mut edit = ToolEvent::new(call.clone(), ToolStatus::Completed, Message::tool_result("1", "edit", "ok", false));
+        let mut edit =
+            ToolEvent::new(call.clone(), ToolStatus::Completed, Message::tool_result("1", "edit", "ok", false));
         edit.title = "Edit leap.sh".into();
         edit.content = vec![ToolContent::Diff {
             path: "/home/me/project/leap.sh".into(),
@@ -185,6 +191,7 @@ mod tests {
             ## Crow (cut off)
 
             It was
-        "#]].assert_eq(&markdown(&SessionRecord::new(summary, events)));
+        "#]]
+        .assert_eq(&markdown(&SessionRecord::new(summary, events)));
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use agent_client_protocol::v1::Responder;
 use agent_client_protocol::v1::schema::{
-    PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest, RequestPermissionResponse,
-    SelectedPermissionOutcome, SessionId, StopReason,
+    PermissionOption, PermissionOptionKind, RequestPermissionOutcome, RequestPermissionRequest,
+    RequestPermissionResponse, SelectedPermissionOutcome, SessionId, StopReason,
 };
 use tokio::sync::oneshot;
 
@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::render::Style;
 use crate::show::{Show, TraceTo};
 use crate::signals::Interrupts;
+use crate::trace::Order;
 
 /// How often the status line moves.
 const TICK: Duration = Duration::from_millis(200);
@@ -61,6 +62,7 @@ pub(crate) async fn run(
     let mut answer: Option<oneshot::Receiver<String>> = None;
     let mut tick = tokio::time::interval(TICK);
     let mut cancelled = false;
+    let mut order = Order::default();
     let response = loop {
         tokio::select! {
             biased;
@@ -80,11 +82,10 @@ pub(crate) async fn run(
             }
             Some(news) = connection.news.recv() => match news {
                 News::Update(update) => {
-                    if update.session_id == *session {
-                        show.update(&update.update);
-                    }
+                    show.update(&update.update);
+                    order.updated().iter().for_each(|fired| show.hook(fired, trace));
                 }
-                News::Hook(fired) => show.hook(&fired, trace),
+                News::Hook(fired) => order.fired(fired).iter().for_each(|fired| show.hook(fired, trace)),
                 News::Permission(request, responder) => match answers {
                     Answers::Nobody { mode } => {
                         show.decided(&request, false, &refusal(mode));
@@ -110,6 +111,7 @@ pub(crate) async fn run(
             }
             response = &mut running => break response,
             _ = tick.tick() => {
+                order.give_up().iter().for_each(|fired| show.hook(fired, trace));
                 if answer.is_none() {
                     show.tick();
                 }
@@ -124,13 +126,19 @@ pub(crate) async fn run(
     // Every update was queued before the response was.
     while let Ok(news) = connection.news.try_recv() {
         match news {
-            News::Update(update) if update.session_id == *session => show.update(&update.update),
-            News::Hook(fired) => show.hook(&fired, trace),
-            _ => {}
+            News::Update(update) => {
+                show.update(&update.update);
+                order.updated().iter().for_each(|fired| show.hook(fired, trace));
+            }
+            News::Hook(fired) => order.fired(fired).iter().for_each(|fired| show.hook(fired, trace)),
+            News::Permission(..) => {}
         }
     }
+    order.give_up().iter().for_each(|fired| show.hook(fired, trace));
     let ended = match response {
-        Err(error) if cancelled => Ended { exit: Exit::Cancelled, stop: "cancelled".into(), error: Some(reason(&error)) },
+        Err(error) if cancelled => {
+            Ended { exit: Exit::Cancelled, stop: "cancelled".into(), error: Some(reason(&error)) }
+        }
         Err(error) => Ended { exit: Exit::Failed, stop: "error".into(), error: Some(reason(&error)) },
         Ok(response) => stopped(response.stop_reason),
     };
@@ -142,8 +150,12 @@ fn stopped(reason: StopReason) -> Ended {
     let (exit, stop, error) = match reason {
         StopReason::EndTurn => (Exit::Done, "end_turn", None),
         StopReason::Cancelled => (Exit::Cancelled, "cancelled", None),
-        StopReason::MaxTokens => (Exit::Failed, "max_tokens", Some("the model reached its output limit before it was done")),
-        StopReason::MaxTurnRequests => (Exit::Failed, "max_turn_requests", Some("the run reached its limit of turns before it was done")),
+        StopReason::MaxTokens => {
+            (Exit::Failed, "max_tokens", Some("the model reached its output limit before it was done"))
+        }
+        StopReason::MaxTurnRequests => {
+            (Exit::Failed, "max_turn_requests", Some("the run reached its limit of turns before it was done"))
+        }
         StopReason::Refusal => (Exit::Failed, "refusal", Some("the prompt was refused")),
         _ => (Exit::Failed, "unknown", Some("the run ended for a reason this version does not know")),
     };
@@ -169,7 +181,9 @@ fn ask(show: &mut Show, request: &RequestPermissionRequest) -> oneshot::Receiver
         let screen = conversation.screen();
         let palette = screen.palette();
         let always = request.options.iter().find(|option| option.kind == PermissionOptionKind::AllowAlways);
-        let always = always.map(|option| format!("  {} {}", palette.paint(Style::Bold, "a"), option.name.replace('`', ""))).unwrap_or_default();
+        let always = always
+            .map(|option| format!("  {} {}", palette.paint(Style::Bold, "a"), option.name.replace('`', "")))
+            .unwrap_or_default();
         let yes = palette.paint(Style::Bold, "y");
         let no = palette.paint(Style::Bold, "n");
         screen.write(&format!("  {} {yes} yes{always}  {no} no › ", palette.paint(Style::Warn, "Allow?")));

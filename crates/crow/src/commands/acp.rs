@@ -16,14 +16,18 @@ use crate::trace::Trace;
 /// It could not start.
 pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     let config = host::config(cli.overrides.clone())?;
-    let trace = cli.trace_hooks.then(|| Arc::new(Trace::new(|fired| tracing::info!(target: "crow::hooks", "{}", fired.line()))));
+    let trace = cli
+        .trace_hooks
+        .then(|| Arc::new(Trace::new(|fired| tracing::info!(target: "crow::hooks", "{}", fired.line()))));
     let Host { agent, .. } = Host::new(config, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
     let mut interrupts = Interrupts::listen()?;
     let served = tokio::select! {
         served = crow_acp::server::serve_stdio(agent.clone()) => served,
-        () = interrupts.next() => Ok(()),
+        () = interrupts.next() => {
+            agent.shutdown().await;
+            Ok(())
+        }
     };
-    agent.shutdown().await;
     if let Some(trace) = trace {
         trace.flush();
     }

@@ -21,7 +21,8 @@ use crate::trace::Trace;
 use crate::turn::{self, Answers, Ended};
 
 /// The project, file by file.
-const PROJECT: [(&str, &str); 2] = [("leap.sh", include_str!("../demo/leap.sh")), ("test.sh", include_str!("../demo/test.sh"))];
+const PROJECT: [(&str, &str); 2] =
+    [("leap.sh", include_str!("../demo/leap.sh")), ("test.sh", include_str!("../demo/test.sh"))];
 /// The file with the bug.
 const FAULTY: &str = "leap.sh";
 /// The task.
@@ -81,7 +82,8 @@ fn verdict(changed: bool, after: &Test) -> String {
 /// Lets the agent work, as `crow run` would.
 async fn work(cli: &Cli, place: &Place, show: &mut Show) -> Result<Ended, Failure> {
     // Neither the user's configuration nor the environment has a say in what is shown; the command line has.
-    let overrides = Overrides { set: cli.overrides.set.clone(), blocked: cli.overrides.blocked.clone(), ..Overrides::default() };
+    let overrides =
+        Overrides { set: cli.overrides.set.clone(), blocked: cli.overrides.blocked.clone(), ..Overrides::default() };
     let config = Config::load(&Sources { overrides, ..Sources::new(&place.home) })?;
     let queue = client::queue();
     let trace = cli.trace_hooks.then(|| {
@@ -99,11 +101,12 @@ async fn work(cli: &Cli, place: &Place, show: &mut Show) -> Result<Ended, Failur
             show.note(Style::Warn, &notice.title);
         }
         let prompt = PROMPT.to_owned();
-        let ended = turn::run(&mut connection, &opened.id, prompt, show, &answers, TraceTo::Conversation, &mut interrupts).await;
+        let ended =
+            turn::run(&mut connection, &opened.id, prompt, show, &answers, TraceTo::Conversation, &mut interrupts)
+                .await;
         Ok((connection, ended))
     });
     let (mut connection, ended) = ended.await?;
-    agent.shutdown().await;
     if let Some(trace) = trace {
         trace.flush();
     }
@@ -147,14 +150,18 @@ impl Place {
 
     fn listing(&self) -> String {
         let path = |name: &str| self.project.join(name).display().to_string();
-        PROJECT.iter().map(|(name, text)| format!("{}  {} lines\n", path(name), text.lines().count())).collect()
+        let line = |(name, text): &(&str, &str)| format!("{}  {} lines", path(name), text.lines().count());
+        PROJECT.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Runs the test without the agent.
     fn test(&self) -> Result<Test, Failure> {
-        let output = Command::new("sh").arg("test.sh").current_dir(&self.project).stdin(Stdio::null()).output().map_err(|error| {
-            Failure::failed(format!("the demo needs a POSIX shell called `sh`: {error}"))
-        })?;
+        let output = Command::new("sh")
+            .arg("test.sh")
+            .current_dir(&self.project)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| Failure::failed(format!("the demo needs a POSIX shell called `sh`: {error}")))?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(Test { passes: output.status.success(), said })
     }

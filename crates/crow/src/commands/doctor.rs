@@ -56,7 +56,10 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     match host::config(cli.overrides.clone()) {
         Err(failure) => {
             unusable = true;
-            checks.push(Check::new("configuration", State::Error, failure.what).fix("correct that line; crow init writes a fresh provider and model"));
+            checks.push(
+                Check::new("configuration", State::Error, failure.what)
+                    .fix("correct that line; crow init writes a fresh provider and model"),
+            );
         }
         Ok(config) => match Host::new(config.clone(), None).await {
             Err(failure) => {
@@ -143,7 +146,8 @@ fn permissions(home: &Path) -> Check {
     } else if open.is_empty() {
         Check::new(name, State::Ok, format!("{}, readable by you only", home.display()))
     } else {
-        Check::new(name, State::Warning, format!("others can read {}", open.join(" and "))).fix(format!("chmod -R go= {}", home.display()))
+        Check::new(name, State::Warning, format!("others can read {}", open.join(" and ")))
+            .fix(format!("chmod -R go= {}", home.display()))
     }
 }
 
@@ -158,16 +162,28 @@ fn plugins_check(host: &Host) -> Check {
     let off = if off.is_empty() { String::new() } else { format!(", off: {}", off.join(", ")) };
     let found = format!("{} on{off}", manager.names().len());
     let wrong: Vec<String> = host.notices.iter().map(|notice| notice.title.clone()).collect();
-    if wrong.is_empty() { Check::new("plugins", State::Ok, found) } else { Check::new("plugins", State::Warning, wrong.join("; ")) }
+    if wrong.is_empty() {
+        Check::new("plugins", State::Ok, found)
+    } else {
+        Check::new("plugins", State::Warning, wrong.join("; "))
+    }
 }
 
 /// Tries every provider, all at once, and tells which models they have.
 async fn providers(config: &Config, host: &Host) -> (Vec<Check>, Vec<(String, Vec<String>)>) {
     if config.providers().is_empty() {
         let found = discover::look().await;
-        let fix = if found.is_empty() { "crow init, or set OPENAI_API_KEY, or start a model server on this machine" } else { "crow init offers what was found" };
+        let fix = if found.is_empty() {
+            "crow init, or set OPENAI_API_KEY, or start a model server on this machine"
+        } else {
+            "crow init offers what was found"
+        };
         let titles: Vec<String> = found.iter().map(crate::commands::init::describe).collect();
-        let found = if titles.is_empty() { "none configured".to_owned() } else { format!("none configured; found {}", titles.join("; ")) };
+        let found = if titles.is_empty() {
+            "none configured".to_owned()
+        } else {
+            format!("none configured; found {}", titles.join("; "))
+        };
         return (vec![Check::new("provider", State::Error, found).fix(fix)], Vec::new());
     }
     let mut checks = Vec::new();
@@ -175,13 +191,17 @@ async fn providers(config: &Config, host: &Host) -> (Vec<Check>, Vec<(String, Ve
     for (name, provider) in config.providers() {
         let title = format!("provider {name}");
         if let Some(error) = &provider.error {
-            checks.push(Check::new(title, State::Error, error.to_string()).fix("set the variable, or take the provider out"));
+            checks.push(
+                Check::new(title, State::Error, error.to_string()).fix("set the variable, or take the provider out"),
+            );
             continue;
         }
         let since = Instant::now();
-        let late = |_| ProviderError::new(ProviderErrorKind::Timeout, format!("no answer within {} s", PATIENCE.as_secs()));
+        let late =
+            |_| ProviderError::new(ProviderErrorKind::Timeout, format!("no answer within {} s", PATIENCE.as_secs()));
         let answer = timeout(PATIENCE, discover::list(host, name)).await.map_err(late).flatten();
-        let at = provider.base_url.as_deref().map(|url| format!("{}: ", config.secrets().scrub(url))).unwrap_or_default();
+        let at =
+            provider.base_url.as_deref().map(|url| format!("{}: ", config.secrets().scrub(url))).unwrap_or_default();
         match answer {
             Ok(list) => {
                 let took = since.elapsed().as_millis();
@@ -202,8 +222,12 @@ fn refused(title: String, at: &str, error: &ProviderError, config: &Config) -> C
         ProviderErrorKind::Authentication => "check api_key; `crow init` sets it",
         ProviderErrorKind::Payment => "the account needs credit",
         ProviderErrorKind::NotFound => "check base_url: it mostly ends with /v1",
-        ProviderErrorKind::RateLimit | ProviderErrorKind::Overloaded | ProviderErrorKind::Server => "the provider is there but busy or broken: try again later",
-        ProviderErrorKind::Connection | ProviderErrorKind::Timeout => "is the server running, is base_url right, does a proxy stand between?",
+        ProviderErrorKind::RateLimit | ProviderErrorKind::Overloaded | ProviderErrorKind::Server => {
+            "the provider is there but busy or broken: try again later"
+        }
+        ProviderErrorKind::Connection | ProviderErrorKind::Timeout => {
+            "is the server running, is base_url right, does a proxy stand between?"
+        }
         ProviderErrorKind::Protocol => "something answers there, but not as a model endpoint: check base_url",
         _ => return Check::new(title, state, format!("{at}{said}")),
     };
@@ -213,18 +237,23 @@ fn refused(title: String, at: &str, error: &ProviderError, config: &Config) -> C
 fn model(config: &Config, models: &[(String, Vec<String>)]) -> Check {
     let name = "model";
     let Some(id) = config.model() else {
-        return Check::new(name, State::Error, "none configured").fix("crow init, or model = \"PROVIDER/MODEL\" in config.toml, or CROW_MODEL");
+        return Check::new(name, State::Error, "none configured")
+            .fix("crow init, or model = \"PROVIDER/MODEL\" in config.toml, or CROW_MODEL");
     };
     let ModelId { provider, name: wanted } = id;
     match models.iter().find(|(name, _)| name == provider) {
         _ if !config.providers().contains_key(provider) => {
-            Check::new(name, State::Error, format!("{id}: there is no provider `{provider}`")).fix(format!("add [providers.{provider}], or choose another model"))
+            Check::new(name, State::Error, format!("{id}: there is no provider `{provider}`"))
+                .fix(format!("add [providers.{provider}], or choose another model"))
         }
         None => Check::new(name, State::Warning, format!("{id}: could not be checked")),
         Some((_, list)) if list.is_empty() || list.contains(wanted) => Check::new(name, State::Ok, id.to_string()),
         Some((_, list)) => {
             let near = crate::args::nearest(wanted, list.iter().map(String::as_str));
-            let fix = near.map_or_else(|| format!("it has {}", list[..list.len().min(5)].join(", ")), |near| format!("did you mean {provider}/{near}?"));
+            let fix = near.map_or_else(
+                || format!("it has {}", list[..list.len().min(5)].join(", ")),
+                |near| format!("did you mean {provider}/{near}?"),
+            );
             Check::new(name, State::Warning, format!("{id}: {provider} does not list it")).fix(fix)
         }
     }
@@ -241,6 +270,12 @@ async fn store(host: &Host) -> Check {
 
 fn log(config: &Config) -> Check {
     let dir = logs::dir(config.home());
-    let bytes: u64 = std::fs::read_dir(&dir).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
+    let bytes: u64 = std::fs::read_dir(&dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|data| data.len())
+        .sum();
     Check::new("log", State::Ok, format!("{} ({} KB)", dir.display(), bytes.div_ceil(1024)))
 }

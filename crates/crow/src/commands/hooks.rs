@@ -45,7 +45,10 @@ pub(crate) async fn run(cli: &Cli, name: Option<&str>) -> Result<Exit, Failure> 
         let plugins = if plugins.is_empty() { palette.paint(Style::Dim, "–") } else { plugins.join(", ") };
         say(&format!("{:<24}{}{plugins}", spec.name, palette.paint(Style::Dim, &format!("{:<9}", kind(spec)))))?;
     }
-    say(&palette.paint(Style::Dim, "\nIn call order, wrappers first. One hook with its arguments and meaning: crow hooks NAME"))?;
+    say(&palette.paint(
+        Style::Dim,
+        "\nIn call order, wrappers first. One hook with its arguments and meaning: crow hooks NAME",
+    ))?;
     Ok(Exit::Done)
 }
 

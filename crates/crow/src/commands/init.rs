@@ -36,7 +36,8 @@ pub(crate) async fn run(cli: &Cli, init: &Init) -> Result<Exit, Failure> {
             (provider, model)
         }
         None if init.yes => {
-            let found = discover::look().await.into_iter().next().ok_or_else(|| nothing_found("`crow init --yes` found"))?;
+            let found =
+                discover::look().await.into_iter().next().ok_or_else(|| nothing_found("`crow init --yes` found"))?;
             let model = model_without_asking(&found.provider, found.models, model.as_deref()).await?;
             (found.provider, model)
         }
@@ -50,7 +51,9 @@ pub(crate) async fn run(cli: &Cli, init: &Init) -> Result<Exit, Failure> {
     };
     config_file::write(config.home(), &provider, &model)?;
     say(&format!("Written: {}\n  model = \"{model}\"", config.file().display()))?;
-    say("\nTry it:\n  crow run \"What is in this directory?\"\n  crow doctor\nIn your editor: crow acp --help says how.")?;
+    say(
+        "\nTry it:\n  crow run \"What is in this directory?\"\n  crow doctor\nIn your editor: crow acp --help says how.",
+    )?;
     Ok(Exit::Done)
 }
 
@@ -131,7 +134,11 @@ fn another(config: &Config) -> Result<Provider, Failure> {
     let host = base_url.split("://").nth(1).unwrap_or_default();
     let host = host.split(['/', ':']).next().unwrap_or_default();
     let guess = host.trim_start_matches("api.").trim_start_matches("www.").split('.').next().unwrap_or_default();
-    let guess = if guess.is_empty() || guess.chars().all(|c| c.is_ascii_digit()) || guess == "localhost" { "local" } else { guess };
+    let guess = if guess.is_empty() || guess.chars().all(|c| c.is_ascii_digit()) || guess == "localhost" {
+        "local"
+    } else {
+        guess
+    };
     let name = loop {
         let name = ask("What to call it", Some(guess))?;
         if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
@@ -174,8 +181,13 @@ async fn choose_model(provider: &Provider, mut models: Vec<String>, named: Optio
             if models.contains(&name) || (models.is_empty() && !name.is_empty()) {
                 break name;
             }
-            let near: Vec<&str> = models.iter().map(String::as_str).filter(|model| model.contains(&name)).take(10).collect();
-            say(&if near.is_empty() { "It has no such model.".to_owned() } else { format!("Its models like that: {}", near.join(", ")) })?;
+            let near: Vec<&str> =
+                models.iter().map(String::as_str).filter(|model| model.contains(&name)).take(10).collect();
+            say(&if near.is_empty() {
+                "It has no such model.".to_owned()
+            } else {
+                format!("Its models like that: {}", near.join(", "))
+            })?;
         }
     } else {
         let chosen = choose("Which model?", &models)?;
@@ -184,7 +196,11 @@ async fn choose_model(provider: &Provider, mut models: Vec<String>, named: Optio
     Ok(format!("{}/{name}", provider.name))
 }
 
-async fn model_without_asking(provider: &Provider, models: Vec<String>, named: Option<&str>) -> Result<String, Failure> {
+async fn model_without_asking(
+    provider: &Provider,
+    models: Vec<String>,
+    named: Option<&str>,
+) -> Result<String, Failure> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
@@ -197,10 +213,15 @@ async fn model_without_asking(provider: &Provider, models: Vec<String>, named: O
         models
     };
     match models.as_slice() {
-        [] => Err(Failure::failed(format!("{} has no models", provider.name)).next("Name one: crow init … --model PROVIDER/MODEL")),
+        [] => Err(Failure::failed(format!("{} has no models", provider.name))
+            .next("Name one: crow init … --model PROVIDER/MODEL")),
         [only] => Ok(format!("{}/{only}", provider.name)),
         [first, ..] => {
-            say(&format!("{} has {} models; taking the first, {first}. --model names another.", provider.name, models.len()))?;
+            say(&format!(
+                "{} has {} models; taking the first, {first}. --model names another.",
+                provider.name,
+                models.len()
+            ))?;
             Ok(format!("{}/{first}", provider.name))
         }
     }

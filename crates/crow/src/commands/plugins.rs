@@ -27,13 +27,16 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
                 })
             })
             .collect();
-        let off = off.iter().map(|name| json!({ "name": name, "enabled": false, "about": plugins::about(name), "hooks": [] }));
+        let off = off
+            .iter()
+            .map(|name| json!({ "name": name, "enabled": false, "about": plugins::about(name), "hooks": [] }));
         let all: Vec<_> = on.into_iter().chain(off).collect();
         say(&json!({ "plugins": all }).to_string())?;
         return Ok(Exit::Done);
     }
     let palette = Palette::of(&std::io::stdout());
-    let width = listed.iter().map(|plugin| plugin.info.name.len()).chain(off.iter().map(|name| name.len())).max().unwrap_or(0);
+    let width =
+        listed.iter().map(|plugin| plugin.info.name.len()).chain(off.iter().map(|name| name.len())).max().unwrap_or(0);
     for plugin in &listed {
         let name = &plugin.info.name;
         let about = plugins::about(name).unwrap_or(&plugin.info.origin);
@@ -50,6 +53,9 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     for notice in &host.notices {
         say(&palette.paint(Style::Warn, &notice.title))?;
     }
-    say(&palette.paint(Style::Dim, "\nOff for once: -p no:NAME   for good: [plugins] disabled = [\"NAME\"]   in call order: crow hooks"))?;
+    say(&palette.paint(
+        Style::Dim,
+        "\nOff for once: -p no:NAME   for good: [plugins] disabled = [\"NAME\"]   in call order: crow hooks",
+    ))?;
     Ok(Exit::Done)
 }

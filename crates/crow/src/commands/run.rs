@@ -58,7 +58,6 @@ pub(crate) async fn run(cli: &Cli, run: &Run) -> Result<Exit, Failure> {
         Ok(turn::run(&mut connection, &opened.id, prompt, &mut show, &answers, TraceTo::Stderr, &mut interrupts).await)
     });
     let ended = ended.await;
-    agent.shutdown().await;
     if let Some(trace) = trace {
         trace.flush();
     }

@@ -54,7 +54,8 @@ async fn list(agent: &Agent, here: bool, json: bool) -> Result<(), Failure> {
 
 async fn show(agent: &Agent, start: &str, json: bool) -> Result<(), Failure> {
     let id = find(agent, start).await?;
-    let record: Option<SessionRecord> = agent.hooks().load_session(agent, &id).await.map_err(crow_acp::RunError::from)?;
+    let record: Option<SessionRecord> =
+        agent.hooks().load_session(agent, &id).await.map_err(crow_acp::RunError::from)?;
     let record = record.ok_or_else(|| none(start))?;
     if json {
         let text = serde_json::to_string(&record).map_err(|error| Failure::failed(error.to_string()))?;
@@ -87,7 +88,8 @@ pub(crate) async fn find(agent: &Agent, start: &str) -> Result<String, Failure> 
         [one] => Ok(one.id.clone()),
         [] => Err(none(start)),
         several => {
-            let ids: Vec<String> = several.iter().take(5).map(|one| format!("{}  {}", one.id, iso(one.updated_at))).collect();
+            let ids: Vec<String> =
+                several.iter().take(5).map(|one| format!("{}  {}", one.id, iso(one.updated_at))).collect();
             Err(Failure::usage(format!("{} sessions begin with `{start}`", several.len())).next(ids.join("\n")))
         }
     }

@@ -44,7 +44,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     say("\nNext")?;
     let mut next = vec![("crow run \"PROMPT\"", "do one task in this directory")];
     if !configured {
-        let init = if found.is_empty() { "choose a provider and a model" } else { "choose one of what was found, or another" };
+        let init =
+            if found.is_empty() { "choose a provider and a model" } else { "choose one of what was found, or another" };
         next = vec![("crow demo", "watch Crow fix a bug; needs no key and no network"), ("crow init", init)];
     }
     next.extend([("crow acp --help", "use Crow in your editor"), ("crow --help", "everything else")]);
@@ -56,7 +57,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
 
 /// The providers, each with what is wrong with it.
 fn providers(config: &Config) -> Vec<String> {
-    let describe = |(name, provider): (&String, &crow_acp::ProviderConfig)| match (&provider.error, &provider.base_url) {
+    let describe = |(name, provider): (&String, &crow_acp::ProviderConfig)| match (&provider.error, &provider.base_url)
+    {
         (Some(error), _) => format!("{name} ({})", error.message()),
         (None, Some(url)) => format!("{name} ({})", config.secrets().scrub(url)),
         (None, None) => name.clone(),

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::time::Instant;
 
 use agent_client_protocol::v1::schema::{
-    ContentBlock, ContentChunk, Cost, Meta, NoticeSeverity, Plan, PlanEntryStatus, SessionUpdate, ToolCall, ToolCallUpdate,
-    UsageUpdate,
+    ContentBlock, ContentChunk, Cost, Meta, NoticeSeverity, Plan, PlanEntryStatus, SessionUpdate, ToolCall,
+    ToolCallUpdate, UsageUpdate,
 };
 
 use super::clean::{Cleaner, clean};
@@ -86,7 +86,8 @@ impl<W: Write> Conversation<W> {
             SessionUpdate::Plan(plan) => self.plan(plan),
             SessionUpdate::UsageUpdate(usage) => self.usage(usage),
             SessionUpdate::Notice(notice) => {
-                let (style, mark) = if notice.severity == NoticeSeverity::Info { (Style::Dim, "") } else { (Style::Warn, "! ") };
+                let (style, mark) =
+                    if notice.severity == NoticeSeverity::Info { (Style::Dim, "") } else { (Style::Warn, "! ") };
                 let more = notice.description.as_ref().map(|more| format!(": {more}")).unwrap_or_default();
                 self.note(style, &format!("{mark}{}{more}", notice.title));
             }
@@ -155,7 +156,8 @@ impl<W: Write> Conversation<W> {
         }
         self.ticks += 1;
         let frame = FRAMES[self.ticks % FRAMES.len()];
-        let what = self.open.last().and_then(|id| self.tools.get(id)).map_or_else(|| "thinking".to_owned(), Tool::title);
+        let what =
+            self.open.last().and_then(|id| self.tools.get(id)).map_or_else(|| "thinking".to_owned(), Tool::title);
         self.screen.status(&format!("{frame} {what} ({})", took(self.started.elapsed())));
     }
 
@@ -180,7 +182,8 @@ impl<W: Write> Conversation<W> {
             parts.push(how.to_owned());
         }
         if let Some(used) = self.totals.used {
-            let window = self.totals.window.filter(|&window| window > 0).map(|window| format!(" of {}", tokens(window)));
+            let window =
+                self.totals.window.filter(|&window| window > 0).map(|window| format!(" of {}", tokens(window)));
             parts.push(format!("{}{} tokens in context", tokens(used), window.unwrap_or_default()));
         }
         if let Some(cost) = &self.totals.cost {
@@ -376,17 +379,27 @@ mod tests {
     }
 
     fn task() -> Vec<Value> {
-        let diff = json!([{ "type": "diff", "path": "/p/leap.sh", "oldText": "one\ntwo\n", "newText": "one\nthree\n" }]);
+        let diff =
+            json!([{ "type": "diff", "path": "/p/leap.sh", "oldText": "one\ntwo\n", "newText": "one\nthree\n" }]);
         vec![
             text("agent_thought_chunk", "The user wants"),
             text("agent_thought_chunk", " the test to pass."),
             text("agent_message_chunk", "\nI run the **tests**"),
             text("agent_message_chunk", " first.\n"),
             call("1", "sh test.sh", "execute"),
-            update("1", json!({ "status": "in_progress", "_meta": { "terminal_info": { "terminal_id": "1", "cwd": "/p" } } })),
-            update("1", json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": "\u{1b}[31m1900 fails\u{1b}[0m\r\n" } } })),
+            update(
+                "1",
+                json!({ "status": "in_progress", "_meta": { "terminal_info": { "terminal_id": "1", "cwd": "/p" } } }),
+            ),
+            update(
+                "1",
+                json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": "\u{1b}[31m1900 fails\u{1b}[0m\r\n" } } }),
+            ),
             update("1", json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": "no newline" } } })),
-            update("1", json!({ "status": "completed", "_meta": { "terminal_exit": { "terminal_id": "1", "exit_code": 1, "signal": null } } })),
+            update(
+                "1",
+                json!({ "status": "completed", "_meta": { "terminal_exit": { "terminal_id": "1", "exit_code": 1, "signal": null } } }),
+            ),
             call("2", "Read leap.sh", "read"),
             call("3", "Search “leap”", "search"),
             update("3", json!({ "status": "completed", "content": says("a\nb\nc") })),
@@ -404,7 +417,10 @@ mod tests {
 
     #[test]
     fn a_task_on_a_terminal() {
-        check(Some(60), &task(), expect![[r#"
+        check(
+            Some(60),
+            &task(),
+            expect![[r#"
               The user wants the test to pass.
 
             I run the **tests** first.
@@ -427,12 +443,16 @@ mod tests {
             Done: `leap.sh` knows centuries now.
 
             12.3k of 128k tokens in context · $0.0123 · 0.0 s
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_task_in_a_file() {
-        check(None, &task(), expect![[r#"
+        check(
+            None,
+            &task(),
+            expect![[r#"
             I run the **tests** first.
 
             ● sh test.sh
@@ -453,19 +473,23 @@ mod tests {
             Done: `leap.sh` knows centuries now.
 
             12.3k of 128k tokens in context · $0.0123 · 0.0 s
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn much_output_is_shown_from_both_ends() {
-        let lines: String = (1..=100).map(|n| format!("line {n}\n")).collect();
+        let lines: String = (1..=100).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat();
         let mut updates = vec![
             call("1", "make", "execute"),
             update("1", json!({ "status": "in_progress" })),
             update("1", json!({ "_meta": { "terminal_output": { "terminal_id": "1", "data": lines } } })),
         ];
         updates.push(update("1", json!({ "status": "completed", "_meta": { "terminal_exit": { "terminal_id": "1", "exit_code": 0, "signal": null } } })));
-        check(Some(40), &updates, expect![[r#"
+        check(
+            Some(40),
+            &updates,
+            expect![[r#"
             ● make
               │ line 1
               │ line 2
@@ -506,15 +530,20 @@ mod tests {
               ✓ exit 0, 0.0 s
 
             0.0 s
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_call_that_never_ends_is_named() {
-        check(Some(40), &[call("1", "Read a.txt", "read")], expect![[r#"
+        check(
+            Some(40),
+            &[call("1", "Read a.txt", "read")],
+            expect![[r#"
             not finished: Read a.txt
 
             0.0 s
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -67,14 +67,20 @@ mod tests {
     }
 
     fn numbered(from: usize, to: usize) -> String {
-        (from..=to).map(|n| format!("line {n}\n")).collect()
+        (from..=to).map(|n| format!("line {n}\n")).collect::<Vec<_>>().concat()
     }
 
     #[test]
     fn two_places_far_apart() {
         let old = numbered(1, 30);
-        let new = old.replace("line 3\n", "line three\n").replace("line 20\n", "").replace("line 21\n", "line 21\n\tadded\n");
-        check(Some(&old), &new, None, Palette::PLAIN, expect![[r#"
+        let new =
+            old.replace("line 3\n", "line three\n").replace("line 20\n", "").replace("line 21\n", "line 21\n\tadded\n");
+        check(
+            Some(&old),
+            &new,
+            None,
+            Palette::PLAIN,
+            expect![[r#"
             +2 -2
                 1   line 1
                 2   line 2
@@ -89,15 +95,22 @@ mod tests {
                20   line 21
                21 +     added
                22   line 22
-               23   line 23"#]]);
+               23   line 23"#]],
+        );
     }
 
     #[test]
     fn a_new_file_and_long_lines_on_a_narrow_terminal() {
-        check(None, "#!/bin/sh\necho a rather long line of shell\n", Some(24), Palette::COLOURED, expect![[r#"
+        check(
+            None,
+            "#!/bin/sh\necho a rather long line of shell\n",
+            Some(24),
+            Palette::COLOURED,
+            expect![[r#"
             +2 -0
             ␛[32m    1 + #!/bin/sh␛[0m
-            ␛[32m    2 + echo a rather l…␛[0m"#]]);
+            ␛[32m    2 + echo a rather l…␛[0m"#]],
+        );
     }
 
     #[test]

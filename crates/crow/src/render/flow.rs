@@ -17,7 +17,14 @@ pub(crate) struct Flow {
 impl Flow {
     /// Text of at most `width` columns, all lines after the first indented.
     pub(crate) fn new(width: usize, indent: &str) -> Self {
-        Self { width: width.max(20), indent: indent.to_owned(), column: 0, word: String::new(), word_width: 0, space: false }
+        Self {
+            width: width.max(20),
+            indent: indent.to_owned(),
+            column: 0,
+            word: String::new(),
+            word_width: 0,
+            space: false,
+        }
     }
 
     /// Starts a line with `lead`; what is broken off it is indented by `hang` more columns than all other lines.

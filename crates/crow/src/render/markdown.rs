@@ -137,7 +137,10 @@ impl Markdown {
 
     fn code_line(&mut self, out: &mut String) {
         let line = std::mem::take(&mut self.lead);
-        out.push_str(&format!("{}    {}\n", self.base, self.palette.paint(Style::Code, &line)));
+        out.push_str(&self.base);
+        out.push_str("    ");
+        out.push_str(&self.palette.paint(Style::Code, &line));
+        out.push('\n');
     }
 
     /// A character of running text. Without styles the marks stay, or their meaning would be lost.
@@ -243,52 +246,60 @@ mod tests {
 
     #[test]
     fn without_styles_the_marks_stay() {
-        check(Palette::PLAIN, SAMPLE, expect![[r#"
-              The *bug*
+        check(
+            Palette::PLAIN,
+            SAMPLE,
+            expect![[r#"
+                  The *bug*
 
-              The loop in `count.sh` stops **one line
-              early**, because `read` fails on a last
-              line without a newline:
+                  The loop in `count.sh` stops **one line
+                  early**, because `read` fails on a last
+                  line without a newline:
 
-                  while read -r line; do
-                    n=$((n + 1))
-                  done
+                      while read -r line; do
+                        n=$((n + 1))
+                      done
 
-              • first, a point that is long enough to be
-                broken
-              • second
-                • nested
-              10. tenth
-              │ quoted
+                  • first, a point that is long enough to be
+                    broken
+                  • second
+                    • nested
+                  10. tenth
+                  │ quoted
 
-              2 * 3 * 4 is 24, **not closed
-              End
-        "#]]);
+                  2 * 3 * 4 is 24, **not closed
+                  End
+            "#]],
+        );
     }
 
     #[test]
     fn with_styles_the_marks_become_styles() {
-        check(Palette::COLOURED, SAMPLE, expect![[r#"
-              ␛[1;4mThe *bug*␛[0m
+        check(
+            Palette::COLOURED,
+            SAMPLE,
+            expect![[r#"
+                  ␛[1;4mThe *bug*␛[0m
 
-              The loop in ␛[0m␛[36mcount.sh␛[0m stops ␛[0m␛[1mone line early␛[0m,
-              because ␛[0m␛[36mread␛[0m fails on a last line without
-              a newline:
+                  The loop in ␛[0m␛[36mcount.sh␛[0m stops ␛[0m␛[1mone line early␛[0m,
+                  because ␛[0m␛[36mread␛[0m fails on a last line without
+                  a newline:
 
-                  ␛[36mwhile read -r line; do␛[0m
-                  ␛[36m  n=$((n + 1))␛[0m
-                  ␛[36mdone␛[0m
+                      ␛[36mwhile read -r line; do␛[0m
+                      ␛[36m  n=$((n + 1))␛[0m
+                      ␛[36mdone␛[0m
 
-              • first, a point that is long enough to be
-                broken
-              • second
-                • nested
-              10. tenth
-              │ quoted
+                  • first, a point that is long enough to be
+                    broken
+                  • second
+                    • nested
+                  10. tenth
+                  │ quoted
 
-              2 * 3 * 4 is 24, ␛[0m␛[1mnot closed␛[0m
-              End
-        "#]]);
+                  2 * 3 * 4 is 24, ␛[0m␛[1mnot closed␛[0m
+                  End
+            "#]],
+        );
     }
 
     #[test]

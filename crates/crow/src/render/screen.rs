@@ -66,7 +66,9 @@ impl<W: Write> Screen<W> {
     pub(crate) fn width(&self) -> Option<usize> {
         match self.size {
             Size::Endless => None,
-            Size::Terminal => Some(terminal_size_of(std::io::stdout()).map_or(80, |(Width(columns), _)| usize::from(columns)).min(WIDEST)),
+            Size::Terminal => Some(
+                terminal_size_of(std::io::stdout()).map_or(80, |(Width(columns), _)| usize::from(columns)).min(WIDEST),
+            ),
             #[cfg(test)]
             Size::Columns(columns) => Some(columns),
         }

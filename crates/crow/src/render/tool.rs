@@ -121,7 +121,11 @@ impl Tool {
             let took = took(self.since.elapsed());
             let (mark, style) = if self.output.nonzero { ("✗", Style::Bad) } else { (mark, style) };
             let end = self.output.exit.clone().unwrap_or_else(|| if failed { "failed".into() } else { "done".into() });
-            lines.push(format!("  {} {}", look.palette.paint(style, mark), look.palette.paint(Style::Dim, &format!("{end}, {took}"))));
+            lines.push(format!(
+                "  {} {}",
+                look.palette.paint(style, mark),
+                look.palette.paint(Style::Dim, &format!("{end}, {took}"))
+            ));
         }
         lines
     }
