@@ -11,8 +11,8 @@ use crate::path::{Protected, canonical, is_within};
 /// One thing that a call needs leave for. Paths are canonical.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Reads a file outside of the workspace.
-    Read { path: PathBuf },
+    /// Reads a file outside of the workspace, or a private one within.
+    Read { path: PathBuf, private: bool },
     /// Changes a file.
     Write { path: PathBuf, inside: bool, protected: bool },
     /// Runs a command.
@@ -47,7 +47,10 @@ impl Need {
     /// What the user should notice about it, if anything.
     pub(crate) fn remark(&self) -> Option<String> {
         match self {
-            Self::Read { path } => Some(format!("reads outside of the workspace: {}", path.display())),
+            Self::Read { path, private: true } => {
+                Some(format!("reads what belongs to Crow itself: {}", path.display()))
+            }
+            Self::Read { path, private: false } => Some(format!("reads outside of the workspace: {}", path.display())),
             Self::Write { path, protected: true, .. } => {
                 Some(format!("changes what decides about later runs: {}", path.display()))
             }
@@ -86,6 +89,12 @@ impl Workspace {
         self.roots.iter().map(PathBuf::as_path).find(|root| path.starts_with(root))
     }
 
+    /// Whether `path` is in `CROW_HOME`, where keys are: somebody who works in their home directory has it inside of the
+    /// workspace, and does not mean it. A workspace within it is meant.
+    pub(crate) fn is_private(&self, path: &Path) -> bool {
+        path.starts_with(&self.home) && !self.roots.iter().any(|root| root.starts_with(&self.home))
+    }
+
     /// Whether `directory` holds the workspace, or what is the user's own: a rule about it would be one about nearly
     /// everything.
     pub(crate) fn lies_below(&self, directory: &Path) -> bool {
@@ -103,10 +112,10 @@ impl Workspace {
             let need = match access {
                 Access::Read { path } => {
                     let path = self.absolute(path);
-                    if is_within(&path, &self.roots) {
+                    if is_within(&path, &self.roots) && !self.is_private(&path) {
                         continue;
                     }
-                    Need::Read { path }
+                    Need::Read { private: self.is_private(&path), path }
                 }
                 Access::Write { path } => {
                     let path = self.absolute(path);
@@ -188,8 +197,22 @@ mod tests {
         assert_eq!(needs(Access::Read { path: "/nowhere/more/a".into() }), []);
         assert_eq!(needs(Access::Read { path: "src/a".into() }), []);
         let path = PathBuf::from("/nowhere/ws-evil/a");
-        assert_eq!(needs(Access::Read { path: path.clone() }), [Need::Read { path }]);
-        assert_eq!(needs(Access::Read { path: "../out".into() }), [Need::Read { path: "/nowhere/out".into() }]);
+        assert_eq!(needs(Access::Read { path: path.clone() }), [Need::Read { path, private: false }]);
+        let outside = Need::Read { path: "/nowhere/out".into(), private: false };
+        assert_eq!(needs(Access::Read { path: "../out".into() }), [outside]);
+    }
+
+    #[test]
+    fn crow_home_is_private_also_within_the_workspace() {
+        let needs = |root: &str, path: &str| {
+            let workspace = Workspace::new(&[root.into()], Path::new("/nowhere/home/.crow"));
+            workspace.needs(&[Access::Read { path: path.into() }], true)
+        };
+        let path = PathBuf::from("/nowhere/home/.crow/config.toml");
+        let private = Need::Read { path, private: true };
+        assert_eq!(needs("/nowhere/home", "/nowhere/home/.crow/config.toml"), [private]);
+        assert_eq!(needs("/nowhere/home", "/nowhere/home/notes"), []);
+        assert_eq!(needs("/nowhere/home/.crow/skills", "/nowhere/home/.crow/skills/a"), []);
     }
 
     #[test]

@@ -35,7 +35,8 @@ impl Rule {
         }
         let tool = tool.to_owned();
         Some(match need {
-            Need::Read { path } | Need::Write { path, .. } => {
+            Need::Read { path, private: true } => Self::Path { tool, path: path.clone() },
+            Need::Read { path, .. } | Need::Write { path, .. } => {
                 let around = path.parent().filter(|directory| !workspace.lies_below(directory));
                 let prefix = workspace.root_of(path).or(around).unwrap_or(path);
                 Self::Path { tool, path: prefix.to_owned() }
@@ -52,8 +53,10 @@ impl Rule {
     /// Whether it is about what a call of `tool` needs.
     pub(crate) fn covers(&self, tool: &str, need: &Need) -> bool {
         match (self, need) {
-            (Self::Path { tool: of, path: prefix }, Need::Read { path } | Need::Write { path, .. }) => {
-                of == tool && path.starts_with(prefix)
+            (Self::Path { tool: of, path: prefix }, Need::Read { path, .. } | Need::Write { path, .. }) => {
+                // What is private takes a rule of its own, not one about a directory around it.
+                let is_private = matches!(need, Need::Read { private: true, .. });
+                of == tool && if is_private { path == prefix } else { path.starts_with(prefix) }
             }
             (Self::Command { program: name, argument }, Need::Execute { command, .. }) => {
                 program(command).is_some_and(|read| read.program == *name && read.argument == *argument)

@@ -11,7 +11,7 @@ use crate::tree::{Bounds, display_tree};
 const TREE_TIME: Duration = Duration::from_millis(300);
 
 /// What the facts are about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) home: PathBuf,
     pub(crate) project: PathBuf,

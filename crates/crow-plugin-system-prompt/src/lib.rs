@@ -13,7 +13,8 @@ mod template;
 mod text;
 mod tree;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use crow_acp::{Agent, Command, Config, ConfigError, CrowHooks, Scope, Section, Sections, Session, hookimpls};
 use tokio::sync::OnceCell;
@@ -25,6 +26,10 @@ use crate::template::Words;
 /// The plugin's name, and the owner of its sections.
 const NAME: &str = "system-prompt";
 
+/// How long after a lookup has begun another session of the same place may still use it: an editor that opens twenty
+/// sessions at once makes for one.
+const SHARED: Duration = Duration::from_secs(1);
+
 /// Makes the system prompt.
 ///
 /// ```
@@ -32,15 +37,16 @@ const NAME: &str = "system-prompt";
 ///
 /// let plugin = SystemPrompt::new("You are Crow.");
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct SystemPrompt {
     role: Option<String>,
+    last: Mutex<Weak<Lookup>>,
 }
 
 impl SystemPrompt {
     /// The plugin, with another role than its own. `role` in the configuration goes before it.
     pub fn new(role: impl Into<String>) -> Self {
-        Self { role: Some(role.into()) }
+        Self { role: Some(role.into()), last: Mutex::default() }
     }
 }
 
@@ -54,43 +60,29 @@ pub fn plugin() -> SystemPrompt {
 #[error("{0}")]
 struct PromptError(String);
 
-/// Kept on each session: the facts as soon as they are there, and the sections made of them.
-#[derive(Default)]
+/// Kept on each session: where its facts come from, and the sections made of them.
 struct Prepared {
-    facts: OnceCell<Result<Facts, PromptError>>,
+    lookup: Arc<Lookup>,
     sections: OnceLock<Result<Vec<Section>, PromptError>>,
 }
 
-impl Prepared {
-    /// What is kept on the session already, or a new one.
-    fn of(session: &Session) -> Arc<Self> {
-        let kept = session.get::<Arc<Self>>();
-        kept.map_or_else(
-            || {
-                let new = Arc::<Self>::default();
-                session.insert(new.clone());
-                new
-            },
-            |kept| Arc::clone(&kept),
-        )
-    }
+/// One look at a place. Sessions that start there at nearly the same time share it.
+#[derive(Debug)]
+struct Lookup {
+    place: Place,
+    begun: Instant,
+    facts: OnceCell<Result<Facts, PromptError>>,
+}
 
-    /// Looks the facts up; whoever comes while that goes on waits for it.
-    async fn facts(&self, session: &Session) -> &Result<Facts, PromptError> {
+impl Lookup {
+    /// The facts; whoever comes while they are looked up waits for them.
+    async fn facts(&self) -> Result<&Facts, PromptError> {
         let look_up = || async {
-            let config = session.config();
-            let settings = config.plugin(NAME).map_err(|error| PromptError(error.to_string()))?;
-            let place = Place {
-                home: config.home().to_owned(),
-                project: config.project().unwrap_or(session.cwd()).to_owned(),
-                roots: session.roots(),
-                ignore: config.ignore().to_vec(),
-                settings,
-            };
+            let place = self.place.clone();
             let found = tokio::task::spawn_blocking(move || place.look_up()).await;
             found.map_err(|error| PromptError(error.to_string()))?.map_err(PromptError)
         };
-        self.facts.get_or_init(look_up).await
+        self.facts.get_or_init(look_up).await.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -106,22 +98,27 @@ impl CrowHooks for SystemPrompt {
     }
 
     /// Begins to look things up, without anybody waiting for it.
-    fn on_session_start(&self, agent: &Agent, session: &Session) {
-        let (prepared, session) = (Prepared::of(session), session.clone());
+    fn on_session_start(&self, agent: &Agent, session: &Session) -> Result<(), ConfigError> {
+        let prepared = self.prepared(session)?;
         agent.spawn(async move {
             // A failure is told to whoever wants the prompt.
-            let _ = prepared.facts(&session).await;
+            let _ = prepared.lookup.facts().await;
         });
+        Ok(())
     }
 
     fn register_commands(&self) -> Vec<Command> {
         vec![command::command()]
     }
 
-    async fn system_prompt(&self, session: &Session, sections: &mut Sections) -> Result<(), PromptError> {
-        let prepared = Prepared::of(session);
-        let facts = prepared.facts(session).await.as_ref().map_err(Clone::clone)?;
-        let made = prepared.sections.get_or_init(|| self.sections(session, facts));
+    async fn system_prompt(
+        &self,
+        session: &Session,
+        sections: &mut Sections,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let prepared = self.prepared(session)?;
+        let facts = prepared.lookup.facts().await?;
+        let made = prepared.sections.get_or_init(|| self.sections(&prepared.lookup.place.settings, session, facts));
         for section in made.as_ref().map_err(Clone::clone)? {
             sections.push(section.clone());
         }
@@ -130,8 +127,35 @@ impl CrowHooks for SystemPrompt {
 }
 
 impl SystemPrompt {
-    fn sections(&self, session: &Session, facts: &Facts) -> Result<Vec<Section>, PromptError> {
-        let settings: Settings = session.config().plugin(NAME).map_err(|error| PromptError(error.to_string()))?;
+    /// What is kept on the session, from now on if not already.
+    fn prepared(&self, session: &Session) -> Result<Arc<Prepared>, ConfigError> {
+        if let Some(prepared) = session.get::<Prepared>() {
+            return Ok(prepared);
+        }
+        let config = session.config();
+        let place = Place {
+            home: config.home().to_owned(),
+            project: config.project().unwrap_or(session.cwd()).to_owned(),
+            roots: session.roots(),
+            ignore: config.ignore().to_vec(),
+            settings: config.plugin(NAME)?,
+        };
+        session.insert(Prepared { lookup: self.lookup(place), sections: OnceLock::new() });
+        session.get::<Prepared>().ok_or_else(|| ConfigError::new("the session forgot its prompt"))
+    }
+
+    /// The last lookup if it is about the same place and has just begun, else a new one.
+    fn lookup(&self, place: Place) -> Arc<Lookup> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = last.upgrade().filter(|lookup| lookup.begun.elapsed() < SHARED && lookup.place == place);
+        shared.unwrap_or_else(|| {
+            let new = Arc::new(Lookup { place, begun: Instant::now(), facts: OnceCell::new() });
+            *last = Arc::downgrade(&new);
+            new
+        })
+    }
+
+    fn sections(&self, settings: &Settings, session: &Session, facts: &Facts) -> Result<Vec<Section>, PromptError> {
         let role = settings.role.as_deref().or(self.role.as_deref()).unwrap_or(text::ROLE);
         let append = settings.append.as_deref().unwrap_or_default();
         let tools = session.tools();

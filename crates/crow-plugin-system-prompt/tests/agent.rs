@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crow_acp::*;
 use crow_plugin_system_prompt::SystemPrompt as Plugin;
@@ -147,6 +148,8 @@ async fn a_session_keeps_its_prompt_byte_for_byte() {
     fixture.write("AGENTS.md", "after");
     fixture.write("new.rs", "");
     assert_eq!(fixture.request(&session).await, first);
+    // A session that starts a little later looks again.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     let other = fixture.request(&fixture.session().await).await;
     assert!(section(&other, "instructions").contains("after"));
     assert!(section(&other, "tree").contains("new.rs"));
