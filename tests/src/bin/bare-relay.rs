@@ -9,11 +9,7 @@ use std::{
     collections::HashMap,
     env,
     io::{Write, stdout},
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender, channel},
-    },
-    thread,
+    sync::Arc,
 };
 
 use serde_json::{Value, json};
@@ -22,13 +18,8 @@ use tokio::{
     sync::Mutex,
 };
 
-/// Whole lines on their way to stdout.
-type Out = Sender<String>;
-
 #[tokio::main]
 async fn main() {
-    let (out, lines) = channel();
-    thread::spawn(move || write(&lines));
     let http = reqwest::Client::builder().no_proxy().build().expect("a client without TLS");
     let url = format!("{}/chat/completions", env::var("OPENAI_BASE_URL").unwrap_or_default());
     let mut histories: HashMap<String, Arc<Mutex<Vec<Value>>>> = HashMap::new();
@@ -41,23 +32,23 @@ async fn main() {
         let params = &message["params"];
         match message["method"].as_str() {
             Some("initialize") => {
-                answer(&out, &id, &json!({ "protocolVersion": 1, "agentCapabilities": {}, "authMethods": [] }));
+                answer(&id, &json!({ "protocolVersion": 1, "agentCapabilities": {}, "authMethods": [] }));
             }
             Some("session/new") => {
                 let session = format!("session-{}", histories.len() + 1);
                 histories.insert(session.clone(), Arc::default());
-                answer(&out, &id, &json!({ "sessionId": session }));
+                answer(&id, &json!({ "sessionId": session }));
             }
             Some("session/prompt") => {
                 let session = params["sessionId"].as_str().unwrap_or_default().to_owned();
                 let history = Arc::clone(histories.entry(session.clone()).or_default());
                 let text = params["prompt"][0]["text"].clone();
-                let (out, http, url) = (out.clone(), http.clone(), url.clone());
+                let (http, url) = (http.clone(), url.clone());
                 tokio::spawn(async move {
                     let mut history = history.lock().await;
                     history.push(json!({ "role": "user", "content": text }));
-                    while turn(&http, &url, &session, &mut history, &out).await {}
-                    answer(&out, &id, &json!({ "stopReason": "end_turn" }));
+                    while turn(&http, &url, &session, &mut history).await {}
+                    answer(&id, &json!({ "stopReason": "end_turn" }));
                 });
             }
             _ => {}
@@ -66,7 +57,7 @@ async fn main() {
 }
 
 /// One request to the model. True when it asked for files, which are in the history then.
-async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Vec<Value>, out: &Out) -> bool {
+async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Vec<Value>) -> bool {
     let body = json!({ "model": "scripted", "stream": true, "messages": history });
     let request = http.post(url).header("content-type", "application/json").body(body.to_string());
     let Ok(mut response) = request.send().await else {
@@ -97,7 +88,7 @@ async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Ve
             calls.extend(delta["tool_calls"].as_array().into_iter().flatten().cloned());
         }
         if !updates.is_empty() {
-            let _ = out.send(updates);
+            write(&updates);
         }
     }
     history.push(json!({ "role": "assistant", "content": text, "tool_calls": calls }));
@@ -110,17 +101,11 @@ async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Ve
     !calls.is_empty()
 }
 
-fn answer(out: &Out, id: &Value, result: &Value) {
-    let _ = out.send(format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "result": result })));
+fn answer(id: &Value, result: &Value) {
+    write(&format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "result": result })));
 }
 
-/// Writes what is waiting in one go, so that a slow reader costs no more than it must.
-fn write(lines: &Receiver<String>) {
-    let mut out = stdout().lock();
-    while let Ok(mut text) = lines.recv() {
-        text.extend(lines.try_iter().take(64));
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            return;
-        }
-    }
+/// Writes whole lines, waiting for a slow reader: nothing is cheaper.
+fn write(lines: &str) {
+    let _ = stdout().lock().write_all(lines.as_bytes());
 }
