@@ -143,6 +143,19 @@ async fn a_call_can_be_moved_to_another_thread() {
     assert_eq!(sum.await.unwrap(), 10);
 }
 
+#[tokio::test]
+async fn a_manager_may_be_held_across_an_await_in_a_spawned_task() {
+    async fn sum(plugins: crow_hooks::PluginManager<dyn Kinds>) -> u32 {
+        tokio::task::yield_now().await;
+        let gathered = plugins.hooks().gather("no", &mut Vec::new()).await;
+        plugins.block("forms");
+        gathered.map_or(0, |values| values.iter().sum())
+    }
+    let plugins = manager();
+    plugins.register(Forms).unwrap();
+    assert_eq!(tokio::spawn(sum(plugins)).await.unwrap(), 8);
+}
+
 #[test]
 fn impls_are_ordinary_methods() {
     assert_eq!(Forms.gather(), 1);
