@@ -54,6 +54,14 @@ async fn every_day(path: &Path) -> Result<(), StoreError> {
         print("commit of a user's message", name, &mut times);
     }
 
+    // What a short conversation pays when the agent goes down.
+    let short = Store::start(path.with_file_name("short.db"), Options::default(), Secrets::default())?;
+    short.start_session(summary("short", 1));
+    short.commit("short", answer(1, "a short answer")).await?;
+    let start = Instant::now();
+    short.close().await?;
+    println!("close after one message                 {:>10.1?}", start.elapsed());
+
     let mut times = Vec::new();
     for _ in 0..300 {
         seq += 1;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::StoreError;
@@ -18,9 +19,10 @@ pub(crate) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, St
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
     connection.busy_timeout(busy_timeout).map_err(sqlite)?;
     let contents = schema::check(&connection, path)?;
-    set_up(&connection, busy_timeout).map_err(sqlite)?;
+    set_up(&connection, contents, busy_timeout).map_err(sqlite)?;
     if contents != Contents::Store(schema::VERSION) {
         schema::migrate(&mut connection).map_err(sqlite)?;
+        connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(sqlite)?;
     }
     Ok(connection)
 }
@@ -56,7 +58,14 @@ fn connect_read_only(path: &Path, busy_timeout: Duration) -> Result<Connection, 
     }
 }
 
-fn set_up(connection: &Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, contents: Contents, busy_timeout: Duration) -> rusqlite::Result<()> {
+    if contents == Contents::Empty {
+        // There is nothing to lose yet, and somebody may wait for the first message: the disk gets its time at the first
+        // checkpoint.
+        connection.execute_batch("PRAGMA synchronous = OFF")?;
+    } else {
+        connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+    }
     // Turning on WAL needs the file for itself for a moment and does not wait for it, so that two processes which make
     // the store at the same time would collide.
     let start = Instant::now();
@@ -66,11 +75,19 @@ fn set_up(connection: &Connection, busy_timeout: Duration) -> rusqlite::Result<(
             done => break done?,
         }
     }
-    // The writer makes checkpoints itself, when nobody waits for it.
+    // Checkpoints wait for the disk. The writer makes them when nobody waits for it: not with a commit, and not when the
+    // agent goes down.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.execute_batch(
-        "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;",
+        "PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;",
     )
+}
+
+/// Moves what is in the log beside the database into it.
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)")?;
+    // The next to write begins the log anew and waits for the disk once more. That shall not be somebody's message.
+    connection.execute_batch("UPDATE search_progress SET indexed = indexed")
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
@@ -141,4 +158,31 @@ fn percent_encoded(path: &Path) -> String {
 /// Where the leases of the store at `path` are.
 pub(crate) fn locks(path: &Path) -> PathBuf {
     path.with_file_name("locks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_called_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("crow.db");
+        let connection = open(&path, Duration::ZERO).unwrap();
+        connection.execute_batch("PRAGMA max_page_count = 40; CREATE TABLE filler (x)").unwrap();
+        let fill = || connection.execute("INSERT INTO filler VALUES (zeroblob(100000))", []);
+        let error = (0..10).find_map(|_| fill().err()).unwrap();
+        let error = StoreError::sqlite(&path, &error);
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    }
+
+    #[test]
+    fn paths_in_uris_are_the_same_paths() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a b%20?#\u{e9}.db");
+        drop(open(&path, Duration::ZERO).unwrap());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let uri = format!("file:{}?immutable=1", percent_encoded(&path));
+        assert!(Connection::open_with_flags(uri, flags).is_ok());
+    }
 }

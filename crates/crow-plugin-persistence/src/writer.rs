@@ -1,8 +1,9 @@
 //! The writer: the one thread that changes the store. It keeps what is to be written in a queue, writes it in few
 //! transactions, and does its housekeeping when nobody waits.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -21,10 +22,13 @@ use crate::write;
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// After so many bytes the log beside the database is merged into it, at the next quiet moment.
-const CHECKPOINT: usize = 4 << 20;
+const CHECKPOINT: usize = 1 << 20;
 
-/// After so many it is done even if there is no quiet moment.
-const CHECKPOINT_OVERDUE: usize = 64 << 20;
+/// How long nothing must have happened before that: it waits for the disk, and a message that comes then waits with it.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// After so many it is done even if there is no quiet moment: the next process has to read all of it before it can begin.
+const CHECKPOINT_OVERDUE: usize = 8 << 20;
 
 /// Bytes of that log which a transaction takes besides its events: whole pages of each table and index it touches.
 const TRANSACTION: usize = 32 << 10;
@@ -70,8 +74,8 @@ pub(crate) struct Writer {
     waiting: Vec<Change>,
     /// When what waits must be written; set with the first that waits.
     due: Option<Instant>,
-    /// Sessions whose lease another process has: their events go nowhere.
-    refused: HashMap<Arc<str>, StoreError>,
+    /// Sessions whose lease could not be had: their events go nowhere until a commit gets it.
+    refused: HashMap<Arc<str>, SessionSummary>,
     /// Sessions that were deleted while they were open: late events of theirs must not fail.
     deleted: HashSet<Arc<str>>,
     /// The last write failed: only those who wait for it, and time, make for another try.
@@ -140,11 +144,13 @@ impl Writer {
 
     /// Waits for a job: until what waits is due, or for a quiet moment if there are chores.
     fn next(&self, jobs: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
-        let quiet = self.has_chores().then(|| Instant::now() + self.options.flush_interval());
-        match self.due.or(quiet) {
-            Some(until) => jobs.recv_timeout(until.saturating_duration_since(Instant::now())),
-            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        }
+        let wait = match self.due {
+            Some(due) => due.saturating_duration_since(Instant::now()),
+            None if self.chores.prune || self.chores.index => self.options.flush_interval(),
+            None if self.written >= CHECKPOINT => self.options.flush_interval().max(QUIET),
+            None => return jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        jobs.recv_timeout(wait)
     }
 
     fn work(&mut self, job: Job) {
@@ -189,8 +195,11 @@ impl Writer {
     }
 
     fn commit(&mut self, session: Arc<str>, event: Event) -> Result<(), StoreError> {
-        if let Some(barred) = self.barred(&session) {
-            return Err(barred);
+        if let Some(summary) = self.refused.get(&session).cloned() {
+            self.start(summary)?;
+        }
+        if self.deleted.contains(&session) {
+            return Err(StoreError::UnknownSession { session: session.to_string() });
         }
         self.wait(session, event);
         let written = self.flush();
@@ -202,10 +211,11 @@ impl Writer {
         written
     }
 
-    fn start(&mut self, summary: SessionSummary) -> Result<(), StoreError> {
+    fn start(&mut self, mut summary: SessionSummary) -> Result<(), StoreError> {
+        summary.title = summary.title.map(|title| self.secrets.scrub(&title).into_owned());
         let id: Arc<str> = summary.id.as_str().into();
         if let Err(error) = self.leases.take(&id) {
-            self.refused.insert(id, error.clone());
+            self.refused.insert(id, summary);
             return Err(error);
         }
         self.refused.remove(&id);
@@ -239,15 +249,9 @@ impl Writer {
         done
     }
 
-    /// Why events of the session are not stored, if they are not.
-    fn barred(&self, session: &str) -> Option<StoreError> {
-        let deleted = || self.deleted.contains(session).then(|| StoreError::UnknownSession { session: session.to_owned() });
-        self.refused.get(session).cloned().or_else(deleted)
-    }
-
     /// Puts an event at the end of the queue. One of the same number that was not written yet gives way to it.
     fn wait(&mut self, session: Arc<str>, event: Event) {
-        if self.barred(&session).is_some() {
+        if self.refused.contains_key(&session) || self.deleted.contains(&session) {
             return;
         }
         let same = self.waiting.iter().rposition(|change| match change {
@@ -325,10 +329,6 @@ impl Writer {
         }
     }
 
-    fn has_chores(&self) -> bool {
-        self.chores.prune || self.chores.index || self.written >= CHECKPOINT
-    }
-
     fn prune(&mut self) -> Result<(), StoreError> {
         self.chores.prune = false;
         let (path, retention) = (self.path.clone(), self.options.retention());
@@ -354,12 +354,14 @@ impl Writer {
         self.written = 0;
         let path = self.path.clone();
         let connection = self.open()?;
-        connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").map_err(|error| StoreError::sqlite(&path, &error))
+        database::checkpoint(connection).map_err(|error| StoreError::sqlite(&path, &error))
     }
 
     fn open(&mut self) -> Result<&mut Connection, StoreError> {
         if self.connection.is_none() {
             self.connection = Some(database::open(&self.path, self.options.busy_timeout())?);
+            // A store that has just been made, or was left by a process that was killed, deserves a checkpoint soon.
+            self.written = CHECKPOINT;
         }
         self.connection.as_mut().ok_or(StoreError::Closed)
     }
@@ -373,18 +375,25 @@ impl Writer {
 /// Writes one event and gives the bytes it took.
 fn append(
     connection: &Connection,
-    path: &std::path::Path,
+    path: &Path,
     session: &str,
     event: &Event,
     secrets: &Secrets,
 ) -> Result<usize, StoreError> {
-    let data = serde_json::to_string(event).map_err(|error| StoreError::Unreadable {
+    let unreadable = |error: &serde_json::Error| StoreError::Unreadable {
         session: session.to_owned(),
         seq: event.seq,
         detail: error.to_string(),
-    })?;
-    let data = secrets.scrub(&data);
-    write::event(connection, path, session, event, &data)?;
+    };
+    let data = serde_json::to_string(event).map_err(|error| unreadable(&error))?;
+    match secrets.scrub(&data) {
+        Cow::Borrowed(data) => write::event(connection, path, session, event, data)?,
+        // What follows from the event must not hold the secret either: a title is made of the prompt's words.
+        Cow::Owned(data) => {
+            let scrubbed = serde_json::from_str(&data).map_err(|error| unreadable(&error))?;
+            write::event(connection, path, session, &scrubbed, &data)?;
+        }
+    }
     Ok(data.len())
 }
 

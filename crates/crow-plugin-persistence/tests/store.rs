@@ -404,6 +404,72 @@ async fn secrets_never_reach_the_file() {
 }
 
 #[tokio::test]
+async fn secrets_never_reach_a_title() {
+    let place = Place::new();
+    let secrets = Secrets::default();
+    secrets.add("sk-planted");
+    let store = Store::start(place.path(), Options::default(), secrets).unwrap();
+    let mut titled = summary("s");
+    titled.title = Some("my key is sk-planted".into());
+    store.start_session(titled);
+    store.flush().await.unwrap();
+    assert_eq!(place.sql::<String>("SELECT title FROM sessions"), "my key is ***");
+    let mut settings = Settings::default();
+    settings.title = Some("use sk-planted".into());
+    store.append("s", Event::new(1, 10, EventKind::Settings(settings)));
+    store.flush().await.unwrap();
+    assert_eq!(place.sql::<String>("SELECT title FROM sessions"), "use ***");
+}
+
+#[tokio::test]
+async fn a_session_that_was_refused_works_once_it_is_free() {
+    let place = Place::new();
+    let (first, second) = (place.store(), place.store());
+    first.resume_session(summary("s")).await.unwrap();
+    second.start_session(summary("s"));
+    assert!(matches!(second.commit("s", user(1, "x")).await, Err(StoreError::InUse { .. })));
+    second.append("s", user(2, "y"));
+    second.flush().await.unwrap();
+    first.close().await.unwrap();
+    assert_eq!(events_on_disk(&place), 0);
+    second.commit("s", user(3, "z")).await.unwrap();
+    assert_eq!(events_on_disk(&place), 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_cannot_be_written_can_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let place = Place::new();
+    let store = place.store();
+    store.start_session(summary("s"));
+    store.commit("s", user(1, "x")).await.unwrap();
+    store.close().await.unwrap();
+    // As on a medium that was copied to: the file alone.
+    Connection::open(place.path()).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let home = place.path().parent().unwrap().to_owned();
+    let _ = std::fs::remove_file(home.join("crow.db-shm"));
+    let _ = std::fs::remove_file(home.join("crow.db-wal"));
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o400)).unwrap();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o500)).unwrap();
+
+    let record = place.archive().record("s").unwrap().unwrap();
+    assert_eq!(record.events, [user(1, "x")]);
+    // The superuser may write all the same.
+    if std::fs::write(home.join("probe"), "").is_err() {
+        let store = place.store();
+        let error = store.list(SessionQuery::newest(1)).await.err();
+        assert!(error.is_none(), "{error:?}");
+        store.start_session(summary("t"));
+        let error = store.commit("t", user(1, "x")).await.unwrap_err();
+        assert!(matches!(error, StoreError::NoAccess { .. } | StoreError::Lease { .. }), "{error}");
+        assert!(place.archive().delete("s").is_err());
+    }
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[tokio::test]
 async fn words_are_found_newest_first() {
     let place = Place::new();
     let store = place.store();
@@ -512,5 +578,4 @@ async fn a_closed_store_says_so() {
     store.close().await.unwrap();
     assert!(matches!(store.commit("s", user(2, "y")).await, Err(StoreError::Closed)));
     assert_eq!(events_on_disk(&place), 1);
-    assert!(!place.path().with_file_name("crow.db-wal").exists(), "a store that was closed is one file");
 }
