@@ -7,10 +7,13 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use crate::exit::Failure;
 use crate::help::Topic;
+use crate::plugins::Plugins;
 
 /// What the command line asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cli {
+    /// The plugins of this program.
+    pub(crate) plugins: Plugins,
     /// The command.
     pub(crate) command: Command,
     /// What it says over the configuration.
@@ -107,7 +110,7 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
 const MODES: [&str; 4] = ["ask", "accept-edits", "plan", "full"];
 
 impl Cli {
-    /// Reads the arguments after the program's name.
+    /// Reads the arguments after the name of a program with the built-in plugins.
     ///
     /// # Errors
     /// What cannot be understood, with the nearest thing that can.
@@ -161,7 +164,8 @@ impl Cli {
     }
 
     fn of(command: Command, given: Given) -> Self {
-        Self { command, overrides: given.overrides, json: given.json, trace_hooks: given.trace_hooks }
+        let plugins = Plugins::built_in();
+        Self { plugins, command, overrides: given.overrides, json: given.json, trace_hooks: given.trace_hooks }
     }
 }
 
@@ -314,7 +318,7 @@ mod tests {
     fn options_may_stand_before_and_after_the_command() {
         let one = parse(&["run", "Do it", "--model", "a/b", "-p", "no:retry", "--json"]).unwrap();
         let other = parse(&["--json", "-pno:retry", "-m=a/b", "run", "Do it"]).unwrap();
-        assert_eq!(one, other);
+        assert_eq!((&one.command, &one.overrides, one.json), (&other.command, &other.overrides, other.json));
         assert_eq!(one.overrides.model.as_deref(), Some("a/b"));
         assert_eq!(one.overrides.blocked, ["retry"]);
         assert_eq!(one.command, Command::Run(Run { prompt: "Do it".into(), session: None }));

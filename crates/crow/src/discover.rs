@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::config_file::Provider;
 use crate::exit::Failure;
 use crate::host::Host;
+use crate::plugins::Plugins;
 
 /// How long a server on this machine may take to be found.
 const PATIENCE: Duration = Duration::from_millis(140);
@@ -47,9 +48,9 @@ pub(crate) struct Found {
 
 /// Everything that is found without asking anybody outside this machine. A server is asked which models it has; it is
 /// not used before the user chose it.
-pub(crate) async fn look() -> Vec<Found> {
+pub(crate) async fn look(plugins: Plugins) -> Vec<Found> {
     let mut found = keys(|variable| std::env::var(variable).ok());
-    found.extend(servers(&SERVERS).await);
+    found.extend(servers(&SERVERS, plugins).await);
     found
 }
 
@@ -71,19 +72,19 @@ fn keys(variable: impl Fn(&str) -> Option<String>) -> Vec<Found> {
 }
 
 /// The model servers that answer on these ports of this machine, all asked at once.
-async fn servers(ports: &[(&str, &str, u16)]) -> Vec<Found> {
-    let asked = ports.iter().map(|&(name, title, port)| server(name, title, port));
+async fn servers(ports: &[(&str, &str, u16)], plugins: Plugins) -> Vec<Found> {
+    let asked = ports.iter().map(|&(name, title, port)| server(name, title, port, plugins));
     futures_util::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
-async fn server(name: &str, title: &str, port: u16) -> Option<Found> {
+async fn server(name: &str, title: &str, port: u16, plugins: Plugins) -> Option<Found> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let asking = async {
         drop(TcpStream::connect(address).await.ok()?);
         let provider =
             Provider { name: name.to_owned(), base_url: Some(format!("http://{address}/v1")), api_key: None };
         // Whatever else may listen there does not answer like this.
-        let models = models(&provider).await.ok()?;
+        let models = models(&provider, plugins).await.ok()?;
         Some((provider, models))
     };
     let (provider, models) = timeout(PATIENCE, asking).await.ok()??;
@@ -95,10 +96,10 @@ async fn server(name: &str, title: &str, port: u16) -> Option<Found> {
 ///
 /// # Errors
 /// What the endpoint answered, or that it cannot be reached.
-pub(crate) async fn models(provider: &Provider) -> Result<Vec<Model>, ProviderError> {
+pub(crate) async fn models(provider: &Provider, plugins: Plugins) -> Result<Vec<Model>, ProviderError> {
     let wrong = |failure: Failure| ProviderError::new(ProviderErrorKind::BadRequest, failure.what);
     let config = config_with(provider).map_err(wrong)?;
-    let host = Host::new(config, None).await.map_err(wrong)?;
+    let host = Host::new(config, plugins, None).await.map_err(wrong)?;
     list(&host, &provider.name).await
 }
 
@@ -168,7 +169,7 @@ mod tests {
             ("page", "P", page),
             ("ollama", "Ollama", model),
         ];
-        let found = servers(&ports).await;
+        let found = servers(&ports, Plugins::built_in()).await;
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].title, format!("Ollama at 127.0.0.1:{model}"));
         assert_eq!(found[0].models, ["qwen3:8b"]);

@@ -6,7 +6,8 @@ use crow_acp::crow_hooks::Monitor;
 use crow_acp::{Agent, Config, Notice, Overrides, PluginManager, Sources};
 
 use crate::exit::Failure;
-use crate::{logs, plugins};
+use crate::logs;
+use crate::plugins::{self, Plugins};
 
 /// An agent that has not started anything yet, and what to tell the user about its configuration.
 #[derive(Debug)]
@@ -28,11 +29,15 @@ pub(crate) fn config(overrides: Overrides) -> Result<Config, Failure> {
 }
 
 impl Host {
-    /// An agent of all plugins that `config` does not switch off. `monitor` sees every hook that fires.
+    /// An agent of those of `plugins` that `config` does not switch off. `monitor` sees every hook that fires.
     ///
     /// # Errors
     /// A plugin cannot be registered, or refuses the configuration.
-    pub(crate) async fn new(config: Config, monitor: Option<Arc<dyn Monitor>>) -> Result<Self, Failure> {
+    pub(crate) async fn new(
+        config: Config,
+        plugins: Plugins,
+        monitor: Option<Arc<dyn Monitor>>,
+    ) -> Result<Self, Failure> {
         logs::start(&config);
         let manager = PluginManager::new();
         if let Some(monitor) = monitor {
@@ -41,9 +46,12 @@ impl Host {
         for name in config.blocked() {
             manager.block(name.as_str());
         }
-        plugins::register(&manager)
+        plugins
+            .register(&manager)
             .map_err(|error| Failure::usage(format!("a plugin cannot be registered: {error}")))?;
-        let notices = config.check_plugins(&plugins::names());
+        let installed = plugins::installed(&manager);
+        let installed: Vec<&str> = installed.iter().map(String::as_str).collect();
+        let notices = config.check_plugins(&installed);
         for notice in &notices {
             tracing::warn!("{}", notice.title);
         }

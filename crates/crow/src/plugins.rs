@@ -11,7 +11,7 @@ pub(crate) struct BuiltIn {
     /// What it is for, in a few words.
     pub(crate) about: &'static str,
     /// Makes it and registers it. Makes nothing else: no file, no connection.
-    pub(crate) register: fn(&PluginManager) -> Result<(), RegisterError>,
+    pub(crate) register: Register,
 }
 
 macro_rules! built_in {
@@ -35,12 +35,34 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
 };
 
-/// Registers them all, except those that are blocked.
-///
-/// # Errors
-/// A plugin cannot be registered.
-pub(crate) fn register(plugins: &PluginManager) -> Result<(), RegisterError> {
-    BUILT_IN.iter().try_for_each(|plugin| (plugin.register)(plugins))
+/// Registers what a program has beyond the built-in plugins.
+pub(crate) type Register = fn(&PluginManager) -> Result<(), RegisterError>;
+
+/// The plugins of a program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plugins {
+    extra: Register,
+}
+
+impl Plugins {
+    /// The built-in ones.
+    pub(crate) fn built_in() -> Self {
+        Self::and(|_| Ok(()))
+    }
+
+    /// The built-in ones and those that `extra` registers. Those come last, so that they are called first.
+    pub(crate) fn and(extra: Register) -> Self {
+        Self { extra }
+    }
+
+    /// Registers them all, except those that are blocked.
+    ///
+    /// # Errors
+    /// A plugin cannot be registered.
+    pub(crate) fn register(self, plugins: &PluginManager) -> Result<(), RegisterError> {
+        BUILT_IN.iter().try_for_each(|plugin| (plugin.register)(plugins))?;
+        (self.extra)(plugins)
+    }
 }
 
 /// What a plugin is for, if it is built in.
@@ -48,7 +70,13 @@ pub(crate) fn about(name: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|plugin| plugin.name == name).map(|plugin| plugin.about)
 }
 
-/// The names of all built-in plugins.
-pub(crate) fn names() -> Vec<&'static str> {
-    BUILT_IN.iter().map(|plugin| plugin.name).collect()
+/// The names of the built-in plugins that `plugins` does without.
+pub(crate) fn off(plugins: &PluginManager) -> Vec<&'static str> {
+    BUILT_IN.iter().map(|plugin| plugin.name).filter(|name| !plugins.has_plugin(name)).collect()
+}
+
+/// The names that the configuration may speak of: of every plugin that is on, and of those that are off.
+pub(crate) fn installed(plugins: &PluginManager) -> Vec<String> {
+    let on = plugins.names().into_iter().map(|name| name.to_string());
+    on.chain(off(plugins).into_iter().map(str::to_owned)).collect()
 }

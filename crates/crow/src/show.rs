@@ -1,6 +1,6 @@
 //! How a run is shown: as a conversation for people, or as lines of JSON for programs.
 
-use std::io::{Stdout, Write};
+use std::io::{IsTerminal, Stdout, Write};
 
 use agent_client_protocol::v1::schema::{RequestPermissionRequest, SessionUpdate};
 use serde_json::{Value, json};
@@ -61,18 +61,25 @@ impl Show {
         }
     }
 
-    /// A question that was answered without asking anybody, and why so.
-    pub(crate) fn decided(&mut self, request: &RequestPermissionRequest, allowed: bool, why: &str) {
-        if let Self::People(conversation) = self {
-            conversation.about(&request.tool_call);
-            conversation.note(if allowed { Style::Dim } else { Style::Warn }, why);
-            return;
-        }
+    /// A question that nobody was asked: the call is refused, and why.
+    pub(crate) fn refused(&mut self, request: &RequestPermissionRequest, why: &str) {
         let call = &request.tool_call;
-        let decision = if allowed { "allowed" } else { "refused" };
-        self.json(|| {
-            json!({ "type": "permission", "toolCallId": call.tool_call_id, "title": call.fields.title, "decision": decision, "reason": why })
-        });
+        if let Self::People(conversation) = self {
+            conversation.refused(call, why);
+        } else {
+            self.json(|| {
+                let (id, title) = (&call.tool_call_id, &call.fields.title);
+                json!({ "type": "permission", "toolCallId": id, "title": title, "decision": "refused", "reason": why })
+            });
+        }
+    }
+
+    /// Whether people have read this already, right where they are looking.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        match self {
+            Self::People(conversation) => std::io::stdout().is_terminal() && conversation.has_said(text),
+            Self::Programs { .. } => true,
+        }
     }
 
     /// A hook fired.

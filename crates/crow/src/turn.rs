@@ -88,7 +88,7 @@ pub(crate) async fn run(
                 News::Hook(fired) => order.fired(fired).iter().for_each(|fired| show.hook(fired, trace)),
                 News::Permission(request, responder) => match answers {
                     Answers::Nobody { mode } => {
-                        show.decided(&request, false, &refusal(mode));
+                        show.refused(&request, &refusal(mode));
                         let _ = responder.respond(choose(&request.options, PermissionOptionKind::RejectOnce));
                     }
                     Answers::Person => {

@@ -19,7 +19,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     let trace = cli
         .trace_hooks
         .then(|| Arc::new(Trace::new(|fired| tracing::info!(target: "crow::hooks", "{}", fired.line()))));
-    let Host { agent, .. } = Host::new(config, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
+    let Host { agent, .. } =
+        Host::new(config, cli.plugins, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
     let mut interrupts = Interrupts::listen()?;
     let served = tokio::select! {
         served = crow_acp::server::serve_stdio(agent.clone()) => served,

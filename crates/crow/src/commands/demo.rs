@@ -90,7 +90,7 @@ async fn work(cli: &Cli, place: &Place, show: &mut Show) -> Result<Ended, Failur
         let sender = queue.0.clone();
         Arc::new(Trace::new(move |fired| drop(sender.send(News::Hook(fired)))))
     });
-    let host = Host::new(config, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
+    let host = Host::new(config, cli.plugins, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
     let agent = host.agent.clone();
     let mut interrupts = Interrupts::listen()?;
     let answers = Answers::Nobody { mode: "full".to_owned() };

@@ -58,16 +58,16 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
             unusable = true;
             checks.push(
                 Check::new("configuration", State::Error, failure.what)
-                    .fix("correct that line; crow init writes a fresh provider and model"),
+                    .fix("correct that line, then run crow doctor again"),
             );
         }
-        Ok(config) => match Host::new(config.clone(), None).await {
+        Ok(config) => match Host::new(config.clone(), cli.plugins, None).await {
             Err(failure) => {
                 unusable = true;
                 checks.push(configuration(&config));
                 checks.push(Check::new("plugins", State::Error, failure.what));
             }
-            Ok(host) => checks.extend(all(&config, &host).await),
+            Ok(host) => checks.extend(all(cli, &config, &host).await),
         },
     }
     if cli.json {
@@ -110,11 +110,11 @@ fn print(checks: &[Check]) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn all(config: &Config, host: &Host) -> Vec<Check> {
+async fn all(cli: &Cli, config: &Config, host: &Host) -> Vec<Check> {
     let mut checks = vec![configuration(config)];
     checks.push(permissions(config.home()));
     checks.push(plugins_check(host));
-    let (providers, models) = providers(config, host).await;
+    let (providers, models) = providers(cli, config, host).await;
     checks.extend(providers);
     checks.push(model(config, &models));
     checks.push(store(host).await);
@@ -158,7 +158,7 @@ fn permissions(home: &Path) -> Check {
 
 fn plugins_check(host: &Host) -> Check {
     let manager = host.agent.plugins();
-    let off: Vec<&str> = plugins::names().into_iter().filter(|name| !manager.has_plugin(name)).collect();
+    let off = plugins::off(manager);
     let off = if off.is_empty() { String::new() } else { format!(", off: {}", off.join(", ")) };
     let found = format!("{} on{off}", manager.names().len());
     let wrong: Vec<String> = host.notices.iter().map(|notice| notice.title.clone()).collect();
@@ -170,9 +170,9 @@ fn plugins_check(host: &Host) -> Check {
 }
 
 /// Tries every provider, all at once, and tells which models they have.
-async fn providers(config: &Config, host: &Host) -> (Vec<Check>, Vec<(String, Vec<String>)>) {
+async fn providers(cli: &Cli, config: &Config, host: &Host) -> (Vec<Check>, Vec<(String, Vec<String>)>) {
     if config.providers().is_empty() {
-        let found = discover::look().await;
+        let found = discover::look(cli.plugins).await;
         let fix = if found.is_empty() {
             "crow init, or set OPENAI_API_KEY, or start a model server on this machine"
         } else {

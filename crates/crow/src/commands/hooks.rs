@@ -17,7 +17,7 @@ use crate::render::{Palette, Style};
 /// # Errors
 /// The configuration cannot be used, or there is no such hook.
 pub(crate) async fn run(cli: &Cli, name: Option<&str>) -> Result<Exit, Failure> {
-    let host = Host::new(host::config(cli.overrides.clone())?, None).await?;
+    let host = Host::new(host::config(cli.overrides.clone())?, cli.plugins, None).await?;
     let mut order = host.agent.hooks().order();
     if let Some(name) = name {
         order.retain(|(spec, _)| spec.name == name);

@@ -28,20 +28,23 @@ pub(crate) async fn run(cli: &Cli, init: &Init) -> Result<Exit, Failure> {
     let config = host::config(overrides)?;
     let (provider, model) = match given(init, model.as_deref())? {
         Some((provider, models)) if init.yes => {
-            let model = model_without_asking(&provider, models, model.as_deref()).await?;
+            let model = model_without_asking(cli, &provider, models, model.as_deref()).await?;
             (provider, model)
         }
         Some((provider, _)) => {
-            let model = choose_model(&provider, Vec::new(), model.as_deref()).await?;
+            let model = choose_model(cli, &provider, Vec::new(), model.as_deref()).await?;
             (provider, model)
         }
         None if init.yes => {
-            let found =
-                discover::look().await.into_iter().next().ok_or_else(|| nothing_found("`crow init --yes` found"))?;
-            let model = model_without_asking(&found.provider, found.models, model.as_deref()).await?;
+            let found = discover::look(cli.plugins)
+                .await
+                .into_iter()
+                .next()
+                .ok_or_else(|| nothing_found("`crow init --yes` found"))?;
+            let model = model_without_asking(cli, &found.provider, found.models, model.as_deref()).await?;
             (found.provider, model)
         }
-        None if turn::person_is_there() => dialogue(&config, model.as_deref()).await?,
+        None if turn::person_is_there() => dialogue(cli, &config, model.as_deref()).await?,
         None => {
             return Err(Failure::usage("`crow init` asks questions, and there is no terminal to ask at").next(
                 "Say it all at once, for example:\n  crow init --provider openai --key-env OPENAI_API_KEY --model openai/gpt-5 --yes\n\
@@ -63,7 +66,7 @@ pub(crate) async fn run(cli: &Cli, init: &Init) -> Result<Exit, Failure> {
 /// Nobody is there to choose, or there is nothing to choose from.
 pub(crate) async fn offer(cli: &Cli, config: &Config) -> Result<Config, Failure> {
     if cli.json || !turn::person_is_there() {
-        let found = discover::look().await;
+        let found = discover::look(cli.plugins).await;
         let nothing = nothing_found("no model is configured, and there is");
         if found.is_empty() {
             return Err(nothing);
@@ -75,7 +78,7 @@ pub(crate) async fn offer(cli: &Cli, config: &Config) -> Result<Config, Failure>
         )));
     }
     say("No model is configured yet.")?;
-    let (provider, model) = dialogue(config, None).await?;
+    let (provider, model) = dialogue(cli, config, None).await?;
     config_file::write(config.home(), &provider, &model)?;
     say(&format!("Written: {}\n", config.file().display()))?;
     host::config(cli.overrides.clone())
@@ -107,8 +110,8 @@ fn given(init: &Init, model: Option<&str>) -> Result<Option<(Provider, Vec<Strin
     Ok(Some((Provider { name, base_url: init.base_url.clone(), api_key }, Vec::new())))
 }
 
-async fn dialogue(config: &Config, model: Option<&str>) -> Result<(Provider, String), Failure> {
-    let mut found = discover::look().await;
+async fn dialogue(cli: &Cli, config: &Config, model: Option<&str>) -> Result<(Provider, String), Failure> {
+    let mut found = discover::look(cli.plugins).await;
     let mut choices: Vec<String> = found.iter().map(describe).collect();
     choices.push("another endpoint that speaks the OpenAI protocol".to_owned());
     let chosen = choose("Which provider?", &choices)?;
@@ -118,7 +121,7 @@ async fn dialogue(config: &Config, model: Option<&str>) -> Result<(Provider, Str
     } else {
         (another(config)?, Vec::new())
     };
-    let model = choose_model(&provider, models, model).await?;
+    let model = choose_model(cli, &provider, models, model).await?;
     Ok((provider, model))
 }
 
@@ -159,12 +162,17 @@ fn another(config: &Config) -> Result<Provider, Failure> {
 }
 
 /// The model to use: the one named, or one of those that the endpoint has.
-async fn choose_model(provider: &Provider, mut models: Vec<String>, named: Option<&str>) -> Result<String, Failure> {
+async fn choose_model(
+    cli: &Cli,
+    provider: &Provider,
+    mut models: Vec<String>,
+    named: Option<&str>,
+) -> Result<String, Failure> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
     if models.is_empty() {
-        models = match list(provider).await {
+        models = match list(cli, provider).await {
             Ok(models) => models,
             Err(error) => {
                 say(&format!("{} did not tell its models: {error}", provider.name))?;
@@ -197,6 +205,7 @@ async fn choose_model(provider: &Provider, mut models: Vec<String>, named: Optio
 }
 
 async fn model_without_asking(
+    cli: &Cli,
     provider: &Provider,
     models: Vec<String>,
     named: Option<&str>,
@@ -205,7 +214,7 @@ async fn model_without_asking(
         return Ok(named.to_owned());
     }
     let models = if models.is_empty() {
-        list(provider).await.map_err(|error| {
+        list(cli, provider).await.map_err(|error| {
             Failure::failed(format!("{} did not tell its models: {error}", provider.name))
                 .next("Name one: crow init … --model PROVIDER/MODEL")
         })?
@@ -227,9 +236,9 @@ async fn model_without_asking(
     }
 }
 
-async fn list(provider: &Provider) -> Result<Vec<String>, ProviderError> {
+async fn list(cli: &Cli, provider: &Provider) -> Result<Vec<String>, ProviderError> {
     let late = || ProviderError::new(crow_acp::ProviderErrorKind::Timeout, "no answer within 10 s");
-    let models = timeout(PATIENCE, discover::models(provider)).await.map_err(|_| late())??;
+    let models = timeout(PATIENCE, discover::models(provider, cli.plugins)).await.map_err(|_| late())??;
     Ok(models.into_iter().map(|model| model.id.name).collect())
 }
 

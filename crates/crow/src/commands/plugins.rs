@@ -14,9 +14,9 @@ use crate::render::{Palette, Style};
 /// # Errors
 /// The configuration cannot be used.
 pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
-    let host = Host::new(host::config(cli.overrides.clone())?, None).await?;
+    let host = Host::new(host::config(cli.overrides.clone())?, cli.plugins, None).await?;
     let listed = host.agent.plugins().list();
-    let off: Vec<&str> = plugins::names().into_iter().filter(|name| !host.agent.plugins().has_plugin(name)).collect();
+    let off = plugins::off(host.agent.plugins());
     if cli.json {
         let on: Vec<_> = listed
             .iter()

@@ -33,7 +33,7 @@ pub(crate) async fn run(cli: &Cli, run: &Run) -> Result<Exit, Failure> {
         Arc::new(Trace::new(move |fired| drop(sender.send(News::Hook(fired)))))
     });
     let mode = config.mode().unwrap_or("ask").to_owned();
-    let host = Host::new(config, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
+    let host = Host::new(config, cli.plugins, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
     let agent = host.agent.clone();
     let cwd = std::env::current_dir()
         .map_err(|error| Failure::usage(format!("the current directory cannot be used: {error}")))?;
@@ -62,8 +62,11 @@ pub(crate) async fn run(cli: &Cli, run: &Run) -> Result<Exit, Failure> {
         trace.flush();
     }
     let ended = ended?;
-    if let (Some(error), false) = (&ended.error, cli.json) {
-        complain(&Failure::failed(agent.secrets().scrub(error)).to_string());
+    if let Some(error) = &ended.error {
+        let error = agent.secrets().scrub(error);
+        if !show.has_said(&error) {
+            complain(&Failure::failed(error).to_string());
+        }
     }
     Ok(ended.exit)
 }

@@ -19,7 +19,7 @@ const MOST: usize = 1000;
 /// # Errors
 /// The store failed, or there is no such session.
 pub(crate) async fn run(cli: &Cli, command: &Sessions) -> Result<Exit, Failure> {
-    let host = Host::new(host::config(cli.overrides.clone())?, None).await?;
+    let host = Host::new(host::config(cli.overrides.clone())?, cli.plugins, None).await?;
     let agent = &host.agent;
     let done = match command {
         Sessions::List { here } => list(agent, *here, cli.json).await,

@@ -29,12 +29,12 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     if !providers.is_empty() {
         row("Providers", &providers.join(", "))?;
     }
-    let found = if configured { Vec::new() } else { discover::look().await };
+    let found = if configured { Vec::new() } else { discover::look(cli.plugins).await };
     for (at, one) in found.iter().enumerate() {
         row(if at == 0 { "Found" } else { "" }, &commands::init::describe(one))?;
     }
-    let host = Host::new(config, None).await?;
-    let off: Vec<&str> = plugins::names().into_iter().filter(|name| !host.agent.plugins().has_plugin(name)).collect();
+    let host = Host::new(config, cli.plugins, None).await?;
+    let off = plugins::off(host.agent.plugins());
     let on = host.agent.plugins().names().len();
     row("Plugins", &if off.is_empty() { format!("{on} on") } else { format!("{on} on, off: {}", off.join(", ")) })?;
     row("Sessions", &sessions(&host).await)?;

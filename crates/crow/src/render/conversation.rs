@@ -53,6 +53,7 @@ pub(crate) struct Conversation<W> {
     totals: Totals,
     started: Instant,
     ticks: usize,
+    last_note: String,
 }
 
 impl<W: Write> Conversation<W> {
@@ -68,6 +69,7 @@ impl<W: Write> Conversation<W> {
             totals: Totals::default(),
             started: Instant::now(),
             ticks: 0,
+            last_note: String::new(),
         }
     }
 
@@ -99,7 +101,8 @@ impl<W: Write> Conversation<W> {
     /// A line beside the conversation.
     pub(crate) fn note(&mut self, style: Style, text: &str) {
         self.begin(Block::Note);
-        let line = self.screen.palette().paint(style, &clean(text));
+        self.last_note = clean(text);
+        let line = self.screen.palette().paint(style, &self.last_note);
         self.screen.line(&line);
     }
 
@@ -146,6 +149,22 @@ impl<W: Write> Conversation<W> {
         let look = self.look();
         let lines = self.tools.get_mut(&id).map(|tool| tool.announce(look));
         self.tool_lines(lines.unwrap_or_default());
+    }
+
+    /// Shows a call that was refused without asking, and why.
+    pub(crate) fn refused(&mut self, update: &ToolCallUpdate, why: &str) {
+        self.about(update);
+        if let Some(tool) = self.tools.get_mut(&update.tool_call_id.to_string()) {
+            tool.refuse();
+        }
+        let palette = self.screen.palette();
+        let line = format!("  {} {}", palette.paint(Style::Bad, "✗"), palette.paint(Style::Warn, why));
+        self.tool_lines(vec![line]);
+    }
+
+    /// Whether this was the last thing said beside the conversation.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.last_note.contains(text)
     }
 
     /// Moves the status line on; called a few times a second.

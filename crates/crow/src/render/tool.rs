@@ -26,6 +26,8 @@ pub(crate) struct Tool {
     since: Instant,
     /// Its line is on the screen.
     announced: bool,
+    /// It was refused, and that has been said.
+    refused: bool,
     shown: HashSet<String>,
     output: Output,
 }
@@ -55,7 +57,14 @@ pub(crate) struct Look {
 impl Tool {
     /// A call that has just appeared.
     pub(crate) fn new(call: ToolCall) -> Self {
-        Self { call, since: Instant::now(), announced: false, shown: HashSet::new(), output: Output::default() }
+        Self {
+            call,
+            since: Instant::now(),
+            announced: false,
+            refused: false,
+            shown: HashSet::new(),
+            output: Output::default(),
+        }
     }
 
     /// Takes in what changed.
@@ -93,8 +102,16 @@ impl Tool {
         lines
     }
 
+    /// It will not run, and the user knows why.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
     /// Its line and all that is worth seeing, once it is over.
     pub(crate) fn close(&mut self, look: Look) -> Vec<String> {
+        if self.refused {
+            return Vec::new();
+        }
         let failed = self.call.status == ToolCallStatus::Failed;
         let (mark, style) = if failed { ("✗", Style::Bad) } else { ("✓", Style::Good) };
         let (summary, changes) = self.changes(look);

@@ -1,0 +1,108 @@
+//! The `crow` command: command line and built-in plugins, wired together.
+//!
+//! As a library it is the same command for programs with plugins of their own: see [`main_with`].
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod commands;
+mod config_file;
+mod dialog;
+mod discover;
+mod exit;
+mod help;
+mod host;
+mod logs;
+mod plugins;
+mod render;
+mod show;
+mod signals;
+mod time;
+mod trace;
+mod transcript;
+mod turn;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::args::{Cli, Command};
+use crow_acp::PluginManager;
+use crow_acp::crow_hooks::RegisterError;
+
+use crate::exit::{Exit, Failure};
+use crate::plugins::Plugins;
+
+/// Threads that run tasks: enough for a stream and the tools beside it.
+const WORKERS: usize = 2;
+
+/// The `crow` command with the built-in plugins.
+pub fn main() -> ExitCode {
+    start(Plugins::built_in())
+}
+
+/// The `crow` command with further plugins: every command knows them, `crow acp` and `crow plugins` included. They are
+/// registered after the built-in ones, so that among equals they are called first.
+///
+/// ```no_run
+/// use crow_acp::{CrowHooks, Message, hookimpls};
+///
+/// struct NoSecrets;
+///
+/// #[hookimpls]
+/// impl CrowHooks for NoSecrets {
+///     fn before_prompt(&self, prompt: &mut Message) -> Result<(), String> {
+///         if prompt.text().contains("sk-") { Err("that looks like a key".into()) } else { Ok(()) }
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     crow::main_with(|plugins| plugins.register(NoSecrets).map(drop))
+/// }
+/// ```
+pub fn main_with(register: fn(&PluginManager) -> Result<(), RegisterError>) -> ExitCode {
+    start(Plugins::and(register))
+}
+
+fn start(plugins: Plugins) -> ExitCode {
+    let cli = Cli::parse(std::env::args_os().skip(1)).map(|cli| Cli { plugins, ..cli });
+    let ended = cli.and_then(|cli| run(&cli));
+    ended
+        .unwrap_or_else(|failure| {
+            // There is nothing to be done about a closed standard error.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.exit
+        })
+        .into()
+}
+
+fn run(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Help(topic) => return print(topic.page()),
+        Command::Version => return print(concat!("crow ", env!("CARGO_PKG_VERSION"), "\n")),
+        _ => {}
+    }
+    logs::catch_panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        match &cli.command {
+            Command::Help(_) | Command::Version => Ok(Exit::Done),
+            Command::Status => commands::status::run(cli).await,
+            Command::Acp => commands::acp::run(cli).await,
+            Command::Run(run) => commands::run::run(cli, run).await,
+            Command::Demo { keep } => commands::demo::run(cli, *keep).await,
+            Command::Init(init) => commands::init::run(cli, init).await,
+            Command::Doctor => commands::doctor::run(cli).await,
+            Command::Plugins => commands::plugins::run(cli).await,
+            Command::Hooks { name } => commands::hooks::run(cli, name.as_deref()).await,
+            Command::Sessions(sessions) => commands::sessions::run(cli, sessions).await,
+        }
+    });
+    // A thread that still waits for standard input must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+fn print(page: &str) -> Result<Exit, Failure> {
+    std::io::stdout().write_all(page.as_bytes())?;
+    Ok(Exit::Done)
+}
