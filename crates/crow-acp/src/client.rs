@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::secret::Secret;
 use crate::session::Session;
@@ -58,6 +59,20 @@ pub trait Client: Send + Sync + Debug {
         let _ = (session, path, text);
         Box::pin(async { Err(ClientError::Unsupported("writing files")) })
     }
+
+    /// Runs a command in a terminal of the client's and shows that in the tool call. Dropping the future ends the
+    /// command.
+    ///
+    /// # Errors
+    /// [`ClientError::Unsupported`] unless [`ClientCapabilities::terminals`] is set.
+    fn run_command<'a>(
+        &'a self,
+        session: &'a Session,
+        command: ClientCommand,
+    ) -> BoxFuture<'a, Result<CommandEnd, ClientError>> {
+        let _ = (session, command);
+        Box::pin(async { Err(ClientError::Unsupported("terminals")) })
+    }
 }
 
 /// Who is at the other end.
@@ -89,7 +104,7 @@ pub struct ClientCapabilities {
     pub read_files: bool,
     /// [`Client::write_text_file`] works.
     pub write_files: bool,
-    /// It runs commands in terminals of its own.
+    /// [`Client::run_command`] works: it runs commands in terminals of its own.
     pub terminals: bool,
     /// It appends output to the terminals of commands that the agent runs itself.
     pub terminal_output: bool,
@@ -105,6 +120,64 @@ pub struct ClientCapabilities {
     pub urls: bool,
     /// It can run the agent's login command in a terminal.
     pub terminal_login: bool,
+}
+
+/// A command for a terminal of the client's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientCommand {
+    /// The tool call that runs it.
+    pub call_id: String,
+    /// The program.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables to set for it.
+    pub env: Vec<(String, String)>,
+    /// Where it runs, absolute.
+    pub cwd: PathBuf,
+    /// How many bytes of its output are kept: the last.
+    pub output_limit: u64,
+    /// How long it may run.
+    pub time_limit: Duration,
+}
+
+impl ClientCommand {
+    /// A command of the call `call_id`, with the client's environment, 1 MiB of output and two minutes.
+    pub fn new(call_id: impl Into<String>, program: impl Into<String>, args: Vec<String>, cwd: impl Into<PathBuf>) -> Self {
+        Self {
+            call_id: call_id.into(),
+            program: program.into(),
+            args,
+            env: Vec::new(),
+            cwd: cwd.into(),
+            output_limit: 1 << 20,
+            time_limit: Duration::from_mins(2),
+        }
+    }
+}
+
+/// How a [`ClientCommand`] ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandEnd {
+    /// What it printed.
+    pub output: String,
+    /// The beginning of the output is missing.
+    pub truncated: bool,
+    /// The exit code, unless a signal ended it.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<String>,
+    /// It took too long and was ended.
+    pub timed_out: bool,
+}
+
+impl CommandEnd {
+    /// A command that printed `output`.
+    pub fn new(output: impl Into<String>) -> Self {
+        Self { output: output.into(), truncated: false, exit_code: None, signal: None, timed_out: false }
+    }
 }
 
 /// A question to the person: may this call run?

@@ -8,6 +8,7 @@
 //! that is in the outbox too.
 
 mod capabilities;
+mod commands;
 mod connection;
 mod content;
 mod errors;

@@ -14,7 +14,10 @@ use super::port::schema::{
 };
 use super::port::{Connection, ErrorCode, RpcError, schema};
 use super::projection::Projection;
-use crate::client::{AskError, Choice, ChoiceKind, Client, ClientCapabilities, ClientError, ClientInfo, Question};
+use crate::client::{
+    AskError, Choice, ChoiceKind, Client, ClientCapabilities, ClientCommand, ClientError, ClientInfo, CommandEnd,
+    Question,
+};
 use crate::secret::Secrets;
 use crate::session::Session;
 use crate::tool::{BoxFuture, ToolContent};
@@ -311,6 +314,22 @@ impl Client for Peer {
             let request = WriteTextFileRequest::new(SessionId::new(session.id()), path, text);
             let answer = connection.send_request(request).block_task().await;
             answer.map(drop).map_err(|error| self.client_error(&error))
+        })
+    }
+
+    fn run_command<'a>(
+        &'a self,
+        session: &'a Session,
+        command: ClientCommand,
+    ) -> BoxFuture<'a, Result<CommandEnd, ClientError>> {
+        Box::pin(async move {
+            if !self.capabilities().terminals {
+                return Err(ClientError::Unsupported("terminals"));
+            }
+            let (connection, view) = self.connection().zip(self.known(session.id())).ok_or(ClientError::Gone)?;
+            let show = |update| self.push(&view, SessionUpdate::ToolCallUpdate(update));
+            let end = super::commands::run(connection, view.id.clone(), command, show).await;
+            end.map_err(|error| self.client_error(&error))
         })
     }
 }
