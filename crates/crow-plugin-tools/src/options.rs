@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crow_acp::{Config, ConfigError};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// What can be configured. All sizes are bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -12,28 +13,38 @@ pub(crate) struct Options {
     /// Tools that are not offered.
     pub(crate) disabled: Vec<ToolName>,
     /// The shell of `terminal`, with arguments if need be; `bash`, or else `sh`, unless said otherwise.
-    pub(crate) shell: Option<String>,
+    #[serde(deserialize_with = "words")]
+    pub(crate) shell: Option<Vec<String>>,
     /// Where commands run.
     pub(crate) terminal: TerminalOwner,
     /// How long a command may run unless the model asks for another limit.
+    #[serde(deserialize_with = "some")]
     pub(crate) timeout_seconds: u64,
     /// The longest limit the model may ask for.
+    #[serde(deserialize_with = "some")]
     pub(crate) max_timeout_seconds: u64,
     /// How much of an output the model reads.
+    #[serde(deserialize_with = "readable")]
     pub(crate) output_limit: usize,
     /// For how many days the full text of long outputs is kept.
     pub(crate) keep_outputs_days: u64,
     /// The largest file that is read or edited.
+    #[serde(deserialize_with = "some")]
     pub(crate) max_file_bytes: u64,
     /// How many lines `read` gives at once.
+    #[serde(deserialize_with = "some")]
     pub(crate) read_lines: usize,
     /// How many results `list`, `glob` and `grep` give.
+    #[serde(deserialize_with = "some")]
     pub(crate) max_results: usize,
     /// How long `list`, `glob` and `grep` may take.
+    #[serde(deserialize_with = "some")]
     pub(crate) search_timeout_seconds: u64,
     /// How long `fetch` may take.
+    #[serde(deserialize_with = "some")]
     pub(crate) fetch_timeout_seconds: u64,
     /// The largest page that `fetch` gets.
+    #[serde(deserialize_with = "some")]
     pub(crate) fetch_max_bytes: usize,
 }
 
@@ -60,30 +71,34 @@ impl Default for Options {
 impl Options {
     /// Reads and checks the section.
     pub(crate) fn read(config: &Config) -> Result<Self, ConfigError> {
-        let options: Self = config.plugin("tools")?;
-        let too_small = [
-            ("timeout_seconds", options.timeout_seconds == 0),
-            ("max_timeout_seconds", options.max_timeout_seconds < options.timeout_seconds),
-            ("output_limit", options.output_limit < 1000),
-            ("max_file_bytes", options.max_file_bytes == 0),
-            ("read_lines", options.read_lines == 0),
-            ("max_results", options.max_results == 0),
-            ("search_timeout_seconds", options.search_timeout_seconds == 0),
-            ("fetch_timeout_seconds", options.fetch_timeout_seconds == 0),
-            ("fetch_max_bytes", options.fetch_max_bytes == 0),
-        ];
-        if let Some((key, _)) = too_small.into_iter().find(|(_, is_too_small)| *is_too_small) {
-            return Err(ConfigError::new(format!("`plugins.tools.{key}` is too small")));
-        }
-        if options.shell.as_ref().is_some_and(|shell| shell.split_whitespace().next().is_none()) {
-            return Err(ConfigError::new("`plugins.tools.shell` is empty"));
-        }
+        let mut options: Self = config.plugin("tools")?;
+        // A longer limit for all is one that the model may ask for, too.
+        options.max_timeout_seconds = options.max_timeout_seconds.max(options.timeout_seconds);
         Ok(options)
     }
 
     pub(crate) fn search_timeout(&self) -> Duration {
         Duration::from_secs(self.search_timeout_seconds)
     }
+}
+
+/// A number that is not zero.
+fn some<'de, D: Deserializer<'de>, N: Deserialize<'de> + Default + PartialEq>(value: D) -> Result<N, D::Error> {
+    let number = N::deserialize(value)?;
+    if number == N::default() { Err(D::Error::custom("expected a number above 0")) } else { Ok(number) }
+}
+
+/// A number of bytes that leaves something to be read.
+fn readable<'de, D: Deserializer<'de>>(value: D) -> Result<usize, D::Error> {
+    let bytes = usize::deserialize(value)?;
+    if bytes < 1000 { Err(D::Error::custom("expected at least 1000 bytes")) } else { Ok(bytes) }
+}
+
+/// A command line of plain words.
+fn words<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, D::Error> {
+    let line = String::deserialize(value)?;
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() { Err(D::Error::custom("expected a program")) } else { Ok(Some(words)) }
 }
 
 /// Where commands run.
@@ -143,7 +158,7 @@ mod tests {
         "#;
         let expected = Options {
             disabled: vec![ToolName::Fetch, ToolName::Terminal],
-            shell: Some("zsh -f".into()),
+            shell: Some(vec!["zsh".into(), "-f".into()]),
             terminal: TerminalOwner::Client,
             timeout_seconds: 1,
             max_timeout_seconds: 2,
@@ -166,9 +181,11 @@ mod tests {
         assert!(read("disabled = [\"raed\"]").unwrap_err().contains("raed"));
         assert!(read("terminal = \"theirs\"").is_err());
         for section in
-            ["timeout_seconds = 0", "output_limit = 10", "timeout_seconds = 9999", "shell = \" \"", "max_results = 0"]
+            ["timeout_seconds = 0", "output_limit = 10", "shell = \" \"", "max_results = 0", "read_lines = -1"]
         {
-            assert!(read(section).unwrap_err().contains("`plugins.tools."), "{section}");
+            let error = read(section).unwrap_err();
+            assert!(error.contains("config.toml:2"), "{section}: {error}");
         }
+        assert_eq!(read("timeout_seconds = 9999").unwrap().max_timeout_seconds, 9999);
     }
 }

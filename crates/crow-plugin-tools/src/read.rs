@@ -100,7 +100,7 @@ fn page(text: &str, first: usize, limit: usize, bytes: usize) -> Result<Page, To
     let mut shown = 0;
     for line in text.lines().skip(first - 1).take(limit) {
         let cut = crate::text::floor(line, LONGEST_LINE);
-        if shown > 0 && page.text.len() + cut > bytes {
+        if shown > 0 && page.text.len() + cut + 1 > bytes {
             break;
         }
         page.text.push_str(&line[..cut]);

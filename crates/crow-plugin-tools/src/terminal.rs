@@ -1,11 +1,12 @@
 //! The tool `terminal`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crow_acp::{
-    Access, BoxFuture, ToolCall, ToolContent, ToolContext, ToolDescriptor, ToolError, ToolHandler, ToolKind,
-    ToolOutcome, ToolPreview, ToolProgress,
+    Access, BoxFuture, Client, ClientCommand, ToolCall, ToolContent, ToolContext, ToolDescriptor, ToolError,
+    ToolHandler, ToolKind, ToolOutcome, ToolPreview, ToolProgress,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -13,7 +14,7 @@ use serde_json::json;
 use crate::bounds::Bounded;
 use crate::context::{Context, failed, headline, preview_of};
 use crate::files;
-use crate::options::Options;
+use crate::options::{Options, TerminalOwner};
 use crate::screen::Screen;
 use crate::shell::{End, Shell, ShellOptions, first_program};
 use crate::state::{Sessions, Terminal};
@@ -68,6 +69,13 @@ impl ToolHandler for RunCommand {
     fn call<'a>(&'a self, cx: &'a ToolContext, call: &'a ToolCall) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
         Box::pin(async move {
             let cx = Context::<Arguments>::new(cx, call).await?;
+            let client =
+                cx.tool.agent.client().filter(|client| {
+                    cx.options.terminal == TerminalOwner::Client && client.info().capabilities.terminals
+                });
+            if let Some(client) = client {
+                return theirs(&cx, &*client).await;
+            }
             let terminal = self.sessions.terminal(cx.tool.session.id());
             run(&cx, &terminal).await
         })
@@ -124,10 +132,7 @@ async fn run(cx: &Context<'_, Arguments>, terminal: &Terminal) -> Result<ToolOut
         }
     }
     let notes = files::notes(notes.iter().map(|note| Some(note.as_str())));
-    let model = format!("{}{notes}", text.trim_end_matches('\n'));
-    let model = if model.is_empty() { "[no output]".to_owned() } else { model.trim_start_matches('\n').to_owned() };
-    let outcome = if exit_code == Some(0) { ToolOutcome::ok(model) } else { ToolOutcome::failed(model) };
-    Ok(outcome.content(ToolContent::Terminal { command: arguments.command.clone(), cwd, output: text, exit_code }))
+    Ok(outcome(cx, cwd, text, &notes, exit_code))
 }
 
 fn start(
@@ -136,12 +141,54 @@ fn start(
     cx: &Context<'_, Arguments>,
     escapes: bool,
 ) -> Result<Shell, ToolError> {
-    let program = match &options.shell {
-        Some(shell) => shell.split_whitespace().map(str::to_owned).collect(),
-        None => vec![first_program(&["bash", "sh"]).unwrap_or_else(|| "/bin/sh".to_owned())],
-    };
     let cwd = terminal.cwd(cx.tool.session.cwd());
-    Shell::start(&ShellOptions { program, cwd, escapes }).map_err(failed)
+    Shell::start(&ShellOptions { program: program(options), cwd, escapes }).map_err(failed)
+}
+
+/// The shell and its arguments.
+fn program(options: &Options) -> Vec<String> {
+    let usual = || vec![first_program(&["bash", "sh"]).unwrap_or_else(|| "/bin/sh".to_owned())];
+    options.shell.clone().unwrap_or_else(usual)
+}
+
+/// Runs a command in a terminal of the client's: a shell of its own for each, in the session's directory.
+async fn theirs(cx: &Context<'_, Arguments>, client: &dyn Client) -> Result<ToolOutcome, ToolError> {
+    let Context { tool, arguments, options, .. } = cx;
+    let mut words = program(options).into_iter();
+    let program = words.next().unwrap_or_default();
+    let args = words.chain(["-c".to_owned(), arguments.command.clone()]).collect();
+    let mut command = ClientCommand::new(&tool.call_id, program, args, tool.session.cwd());
+    let (limit, _) = arguments.limit(options);
+    command.time_limit = limit;
+    let end = client.run_command(&tool.session, command).await.map_err(failed)?;
+    let mut screen = Screen::default();
+    let mut output = cx.output();
+    output.push(&screen.push(&end.output));
+    output.push(&screen.finish());
+    let text = output.finish();
+    let notes = [
+        end.truncated.then(|| "the beginning of the output is missing".to_owned()),
+        end.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}")),
+        end.signal.map(|signal| format!("ended by signal {signal}")),
+        end.timed_out.then(|| format!("ended: it took longer than {} s", limit.as_secs())),
+    ];
+    let notes = files::notes(notes.iter().map(Option::as_deref));
+    Ok(outcome(cx, tool.session.cwd().to_owned(), text, &notes, end.exit_code))
+}
+
+/// The result of a command.
+fn outcome(
+    cx: &Context<'_, Arguments>,
+    cwd: PathBuf,
+    output: String,
+    notes: &str,
+    exit_code: Option<i32>,
+) -> ToolOutcome {
+    let model = format!("{}{notes}", output.trim_end_matches('\n'));
+    let model = if model.is_empty() { "[no output]".to_owned() } else { model.trim_start_matches('\n').to_owned() };
+    let outcome = if exit_code == Some(0) { ToolOutcome::ok(model) } else { ToolOutcome::failed(model) };
+    let command = cx.arguments.command.clone();
+    outcome.content(ToolContent::Terminal { command, cwd, output, exit_code })
 }
 
 /// Where the output of a command goes.

@@ -65,14 +65,16 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 /// Whether an address says that it is this machine or its local link.
 fn is_near(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost")
-        }
+        Some(Host::Domain(name)) => is_near_name(name),
         Some(Host::Ipv4(address)) => is_near_address(address.into()),
         Some(Host::Ipv6(address)) => is_near_address(address.into()),
         None => false,
     }
+}
+
+fn is_near_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn is_near_address(address: IpAddr) -> bool {
@@ -90,15 +92,23 @@ struct FarOnly;
 impl Resolve for FarOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let far: Vec<SocketAddr> = found.iter().copied().filter(|address| !is_near_address(address.ip())).collect();
-            if far.is_empty() && !found.is_empty() {
-                let why = format!("the name `{}` means this machine itself or its local link", name.as_str());
-                return Err(why.into());
-            }
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let far = far_only(name.as_str(), found)?;
             Ok(Box::new(far.into_iter()) as Addrs)
         })
     }
+}
+
+fn far_only(name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, String> {
+    // Pages of this machine are not asked for here, so this can only be a proxy on it.
+    if is_near_name(name) {
+        return Ok(found);
+    }
+    let far: Vec<SocketAddr> = found.iter().copied().filter(|address| !is_near_address(address.ip())).collect();
+    if far.is_empty() && !found.is_empty() {
+        return Err(format!("the name `{name}` means this machine itself or its local link"));
+    }
+    Ok(far)
 }
 
 #[cfg(test)]
@@ -129,10 +139,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_name_that_turns_out_to_be_near_is_refused() {
-        let name: Name = "localhost".parse().unwrap();
-        let error = FarOnly.resolve(name).await.err().expect("refused").to_string();
-        assert!(error.contains("means this machine itself"), "{error}");
+    #[test]
+    fn a_name_that_turns_out_to_be_near_is_refused() {
+        let near: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let far: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        assert!(far_only("rebound.example", vec![near]).unwrap_err().contains("means this machine itself"));
+        assert_eq!(far_only("both.example", vec![near, far]), Ok(vec![far]));
+        assert_eq!(far_only("localhost", vec![near]), Ok(vec![near]), "a proxy on this machine");
     }
 }

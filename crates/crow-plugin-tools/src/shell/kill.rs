@@ -13,6 +13,9 @@ pub(super) const MARK: &str = "CROW_TERMINAL";
 /// Programs get this long to put their things away.
 const GRACE: Duration = Duration::from_millis(25);
 
+/// What was killed is gone within so many milliseconds, or the system has other worries.
+const COLLECTING: u32 = 500;
+
 /// A shell and its descendants.
 #[derive(Debug)]
 pub(super) struct Tree {
@@ -27,7 +30,7 @@ impl Tree {
 
     /// Asks all of them to end at once, and makes them end soon after, in a thread of its own: this is called where
     /// nothing can be awaited. The shell's number stays taken until then because nobody has collected it.
-    pub(super) fn kill(self, child: Child) -> Option<JoinHandle<()>> {
+    pub(super) fn kill(self, mut child: Child) -> Option<JoinHandle<()>> {
         self.signal_group(Signal::TERM);
         // What is stopped would not hear of it.
         self.signal_group(Signal::CONT);
@@ -35,7 +38,13 @@ impl Tree {
             std::thread::sleep(GRACE);
             self.signal_group(Signal::KILL);
             self.sweep();
-            drop(child);
+            // Collected here: nobody else waits for it, and uncollected it would keep its number.
+            for _ in 0..COLLECTING {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
         };
         std::thread::Builder::new().name("crow-kill".to_owned()).spawn(finish).ok()
     }

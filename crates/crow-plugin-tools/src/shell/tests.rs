@@ -181,6 +181,8 @@ async fn closing_waits_until_all_are_gone() {
     shell.close().await;
     assert_eq!(pids.lines().count(), 3);
     assert!(pids.lines().all(is_dead), "{pids}");
+    let shell = pids.lines().last().unwrap();
+    assert!(!Path::new(&format!("/proc/{shell}")).exists(), "the shell is collected");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

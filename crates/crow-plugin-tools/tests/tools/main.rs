@@ -6,3 +6,4 @@ mod search;
 mod support;
 mod terminal;
 mod web;
+mod wire;

@@ -11,12 +11,13 @@ use serde_json::Value;
 /// Long enough for any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-type Calls = Arc<Mutex<VecDeque<(String, Value)>>>;
+pub(crate) type Calls = Arc<Mutex<VecDeque<(String, Value)>>>;
 
 /// The model: makes one call per run and then says that it is done. Permission is given; what for is kept.
-struct Script {
-    calls: Calls,
-    asked: Arc<Mutex<Vec<ToolPreview>>>,
+#[derive(Default)]
+pub(crate) struct Script {
+    pub(crate) calls: Calls,
+    pub(crate) asked: Arc<Mutex<Vec<ToolPreview>>>,
 }
 
 struct Model(Calls);
@@ -78,6 +79,9 @@ pub(crate) struct Editor {
     pub(crate) silent: bool,
     pub(crate) written: Mutex<Vec<PathBuf>>,
     pub(crate) updates: Mutex<Vec<Update>>,
+    /// The commands it was asked to run, and how they are to end.
+    pub(crate) commands: Mutex<Vec<ClientCommand>>,
+    pub(crate) ends: Mutex<VecDeque<CommandEnd>>,
 }
 
 impl Client for Editor {
@@ -93,6 +97,17 @@ impl Client for Editor {
 
     fn ask<'a>(&'a self, _session: &'a Session, _question: Question) -> BoxFuture<'a, Result<String, AskError>> {
         Box::pin(async { Err(AskError::NoClient) })
+    }
+
+    fn run_command<'a>(
+        &'a self,
+        _session: &'a Session,
+        command: ClientCommand,
+    ) -> BoxFuture<'a, Result<CommandEnd, ClientError>> {
+        assert!(self.capabilities.terminals, "not offered");
+        self.commands.lock().unwrap().push(command);
+        let end = self.ends.lock().unwrap().pop_front();
+        Box::pin(async move { end.ok_or(ClientError::Gone) })
     }
 
     fn read_text_file<'a>(

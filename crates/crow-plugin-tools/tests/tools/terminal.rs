@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crow_acp::{Access, ClientCapabilities, StopReason, ToolContent, Update};
+use crow_acp::{Access, ClientCapabilities, CommandEnd, StopReason, ToolContent, Update};
 use serde_json::json;
 
 use crate::support::{Editor, Fixture, eventually};
@@ -166,4 +166,31 @@ async fn input_is_at_its_end_and_a_dead_shell_is_replaced() {
     eventually("the shell is dead", || is_gone(&pid)).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(fixture.ok("terminal", json!({"command": "echo new"})).await, "new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_configuration_commands_run_in_the_clients_terminals() {
+    let mut capabilities = ClientCapabilities::default();
+    capabilities.terminals = true;
+    let fixture = Fixture::with("terminal = \"client\"", Editor { capabilities, ..Editor::default() }).await;
+    fixture.editor.ends.lock().unwrap().extend([
+        {
+            let mut end = CommandEnd::new("\x1b[31mtheirs\x1b[0m\n");
+            end.exit_code = Some(0);
+            end
+        },
+        {
+            let mut end = CommandEnd::new("half");
+            (end.timed_out, end.truncated) = (true, true);
+            end
+        },
+    ]);
+    assert_eq!(fixture.ok("terminal", json!({"command": "echo 'x y'"})).await, "theirs");
+    let run = fixture.editor.commands.lock().unwrap().pop().unwrap();
+    assert_eq!((run.call_id.as_str(), run.args.as_slice()), ("call", &["-c".to_owned(), "echo 'x y'".to_owned()][..]));
+    assert_eq!((run.cwd.as_path(), run.time_limit), (fixture.cwd.as_path(), Duration::from_mins(2)));
+    let text = fixture.err("terminal", json!({"command": "sleep 9", "timeout_seconds": 5})).await;
+    assert_eq!(text, "half\n[the beginning of the output is missing]\n[ended: it took longer than 5 s]");
+    let fixture = Fixture::configured("terminal = \"client\"").await;
+    assert_eq!(fixture.ok("terminal", json!({"command": "echo ours"})).await, "ours", "a client without terminals");
 }

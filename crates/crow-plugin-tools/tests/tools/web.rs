@@ -33,20 +33,23 @@ async fn server(answer: fn(&str) -> Option<String>) -> SocketAddr {
     address
 }
 
-fn page(kind: &str, body: &str) -> Option<String> {
-    Some(format!(
+fn page(kind: &str, body: &str) -> String {
+    format!(
         "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
-    ))
+    )
 }
 
-fn redirect(target: &str) -> Option<String> {
-    Some(format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+fn redirect(target: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 fn site(path: &str) -> Option<String> {
-    match path {
-        "/page" => page("text/html; charset=utf-8", "<html><head><title>T</title></head><body><p>Hello <b>you</b></p><script>x</script></body></html>"),
+    let not_found =
+        "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 7\r\nConnection: close\r\n\r\nnothing";
+    let html = "<html><head><title>T</title></head><body><p>Hello <b>you</b></p><script>x</script></body></html>";
+    Some(match path {
+        "/page" => page("text/html; charset=utf-8", html),
         "/json" => page("application/json", "{\"a\": 1}"),
         "/image" => page("image/png", "PNG"),
         "/long" => page("text/plain", &"0123456789\n".repeat(1000)),
@@ -54,11 +57,11 @@ fn site(path: &str) -> Option<String> {
         "/away" => redirect("http://127.0.0.2:9/x"),
         "/file" => redirect("file:///etc/passwd"),
         "/circle" => redirect("/circle"),
-        "/nowhere" => Some("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into()),
-        "/cut" => Some("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun".into()),
-        "/never" => None,
-        _ => Some("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 7\r\nConnection: close\r\n\r\nnothing".into()),
-    }
+        "/nowhere" => "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
+        "/cut" => "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\nbegun".into(),
+        "/never" => return None,
+        _ => not_found.into(),
+    })
 }
 
 #[tokio::test]
