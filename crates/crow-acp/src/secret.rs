@@ -12,6 +12,9 @@ const MASK: &str = "***";
 /// The shortest value that is scrubbed, in bytes: shorter ones are parts of ordinary words.
 const SHORTEST: usize = 6;
 
+/// Variables that are about the machine rather than secret: hiding their values would only garble messages.
+const PLAIN: [&str; 9] = ["HOME", "USER", "LOGNAME", "PWD", "SHELL", "LANG", "HOSTNAME", "TMPDIR", "PATH"];
+
 /// A value that nobody may read by accident: debugging, printing and serialising it give `***`.
 ///
 /// ```
@@ -79,6 +82,13 @@ impl Secrets {
         // Logs hold JSON, in which the same value may be written with escapes.
         let escaped = serde_json::Value::from(value).to_string();
         self.insert(&escaped[1..escaped.len() - 1]);
+    }
+
+    /// Remembers the value of an environment variable, unless the variable is one that is about the machine.
+    pub fn add_variable(&self, name: &str, value: &str) {
+        if !PLAIN.contains(&name) && !name.starts_with("XDG_") {
+            self.add(value);
+        }
     }
 
     fn insert(&self, value: &str) {

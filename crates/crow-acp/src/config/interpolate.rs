@@ -6,9 +6,6 @@ use super::error::ConfigError;
 use super::tree::{Node, Table, Value};
 use crate::secret::Secrets;
 
-/// Variables that are about the machine rather than secret: hiding their values would only garble messages.
-const PLAIN: [&str; 8] = ["HOME", "USER", "LOGNAME", "PWD", "SHELL", "LANG", "HOSTNAME", "TMPDIR"];
-
 /// Puts in what the environment holds. A variable that is not set leaves [`Value::Unset`]: whoever reads that key says so.
 pub(super) fn interpolate(
     table: &mut Table,
@@ -59,9 +56,7 @@ fn expand(text: &str, env: &BTreeMap<String, String>, secrets: &Secrets) -> Resu
         let Some(value) = env.get(variable) else {
             return Ok(Value::Unset { variable: variable.to_owned() });
         };
-        if !PLAIN.contains(&variable) && !variable.starts_with("XDG_") {
-            secrets.add(value);
-        }
+        secrets.add_variable(variable, value);
         expanded.push_str(value);
         rest = &from[end + 1..];
     }

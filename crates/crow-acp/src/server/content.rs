@@ -1,5 +1,7 @@
 //! Content, from the client's words into ours and back.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::port::schema::{
@@ -60,7 +62,7 @@ pub(super) fn block_of(part: Part) -> Option<ContentBlock> {
 pub(super) fn shown(content: ToolContent) -> ToolCallContent {
     match content {
         ToolContent::Text { text } => text.into(),
-        ToolContent::Diff { path, old_text, new_text } => Diff::new(path, new_text).old_text(old_text).into(),
+        ToolContent::Diff { path, old_text, new_text } => Diff::new(unicode(path), new_text).old_text(old_text).into(),
         ToolContent::Image { mime_type, data } => {
             ToolCallContent::from(ContentBlock::Image(ImageContent::new(data, mime_type)))
         }
@@ -71,6 +73,14 @@ pub(super) fn shown(content: ToolContent) -> ToolCallContent {
                 Some(code) => format!("{text}\n\nexit code {code}").into(),
             }
         }
+    }
+}
+
+/// A path that JSON can express. What is not Unicode in it is lost: the client could not open it anyway.
+pub(super) fn unicode(path: PathBuf) -> PathBuf {
+    match path.into_os_string().into_string() {
+        Ok(path) => path.into(),
+        Err(path) => path.to_string_lossy().into_owned().into(),
     }
 }
 

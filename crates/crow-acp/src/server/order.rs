@@ -32,8 +32,9 @@ pub(super) struct Place {
 }
 
 impl Lanes {
-    /// Takes a place behind those that came before.
-    pub(super) fn enter(&self, session_id: &str, is_prompt: bool) -> Place {
+    /// Takes a place behind those that came before; among the prompts, too, for requests that run after the prompts
+    /// before them and ahead of those behind.
+    pub(super) fn enter(&self, session_id: &str, among_prompts: bool) -> Place {
         let mut lanes = self.lock();
         let lane = lanes.entry(session_id.to_owned()).or_default();
         lane.inside += 1;
@@ -41,7 +42,7 @@ impl Lanes {
             lanes: self.clone(),
             session_id: session_id.to_owned(),
             requests: lane.requests.join(),
-            prompts: is_prompt.then(|| lane.prompts.join()),
+            prompts: among_prompts.then(|| lane.prompts.join()),
             cancel: lane.cancel.child_token(),
         }
     }
@@ -61,14 +62,6 @@ impl Lanes {
         cancelled.iter().for_each(CancellationToken::cancel);
     }
 
-    /// Resolves when the prompts of the session that have come so far are answered.
-    pub(super) async fn prompts_answered(&self, session_id: &str) {
-        let turn = self.lock().get_mut(session_id).map(|lane| lane.prompts.join());
-        if let Some(mut turn) = turn {
-            turn.comes().await;
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Lane>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +79,7 @@ impl Place {
     }
 
     /// Waits until the prompts before are answered.
-    pub(super) async fn prompt_comes(&mut self) {
+    pub(super) async fn prompts_answered(&mut self) {
         if let Some(turn) = &mut self.prompts {
             turn.comes().await;
         }
@@ -172,14 +165,14 @@ mod tests {
         let (mut first, mut second) = (lanes.enter("a", true), lanes.enter("a", true));
         let mut mode = lanes.enter("a", false);
         first.comes().await;
-        first.prompt_comes().await;
+        first.prompts_answered().await;
         first.started();
         second.comes().await;
         second.started();
         mode.comes().await;
-        assert!(waits(second.prompt_comes()).await);
+        assert!(waits(second.prompts_answered()).await);
         drop(first);
-        second.prompt_comes().await;
+        second.prompts_answered().await;
     }
 
     #[tokio::test]

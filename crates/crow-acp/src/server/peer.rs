@@ -1,5 +1,6 @@
 //! The client, as the agent sees it: the far end of the connection.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -21,7 +22,7 @@ use crate::client::{
 use crate::secret::Secrets;
 use crate::session::Session;
 use crate::tool::{BoxFuture, ToolContent};
-use crate::update::{ToolCallUpdate, ToolState, Update};
+use crate::update::{Notice, ToolCallUpdate, ToolState, Update};
 
 /// The most updates that wait for one session to become known to the client.
 const MOST_HELD: usize = 1024;
@@ -196,6 +197,15 @@ impl Peer {
         }
     }
 
+    /// Notices are made of errors, and errors may hold what must not be shown.
+    fn scrub(&self, notice: &mut Notice) {
+        for text in std::iter::once(&mut notice.title).chain(&mut notice.description) {
+            if let Cow::Owned(scrubbed) = self.secrets.scrub(text) {
+                *text = scrubbed;
+            }
+        }
+    }
+
     fn words(&self, error: &RpcError) -> String {
         errors::one_line(&self.secrets.scrub(&error.message))
     }
@@ -258,7 +268,10 @@ impl Client for Peer {
         self.info.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn send(&self, session_id: &str, update: Update) {
+    fn send(&self, session_id: &str, mut update: Update) {
+        if let Update::Notice(notice) = &mut update {
+            self.scrub(notice);
+        }
         if let Some(view) = self.known(session_id) {
             return self.show(&view, [update]);
         }

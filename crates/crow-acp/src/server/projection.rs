@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::content;
 use super::port::MaybeUndefined;
 use super::port::schema::{
@@ -164,8 +166,8 @@ impl Projection {
             .status(status(state))
             .content(content)
             .locations(locations(update.locations.unwrap_or_default()))
-            .raw_input(update.raw_input)
-            .raw_output(update.raw_output)
+            .raw_input(told(update.raw_input))
+            .raw_output(told(update.raw_output))
             .meta(present(meta));
         out(SessionUpdate::ToolCall(new));
         if let Some(after) = present(after) {
@@ -204,8 +206,8 @@ impl Projection {
             printed.into_iter().chain(call.content(&id, content, &mut meta)).collect()
         });
         fields.locations = update.locations.map(locations);
-        fields.raw_input = update.raw_input;
-        fields.raw_output = update.raw_output;
+        fields.raw_input = told(update.raw_input);
+        fields.raw_output = told(update.raw_output);
         if update.terminal.is_some() {
             let mut content = fields.content.take().unwrap_or_default();
             call.start_terminal(&id, &mut content);
@@ -346,6 +348,11 @@ fn present(meta: Meta) -> Option<Meta> {
     (!meta.is_empty()).then_some(meta)
 }
 
+/// Arguments that are no JSON are null here, and null would tell the client to clear what it has.
+fn told(value: Option<Value>) -> Option<Value> {
+    value.filter(|value| !value.is_null())
+}
+
 fn is_terminal(content: &ToolContent) -> bool {
     matches!(content, ToolContent::Terminal { .. })
 }
@@ -378,7 +385,10 @@ fn status(state: ToolState) -> ToolCallStatus {
 }
 
 fn locations(locations: Vec<crate::tool::Location>) -> Vec<ToolCallLocation> {
-    locations.into_iter().map(|location| ToolCallLocation::new(location.path).line(location.line)).collect()
+    locations
+        .into_iter()
+        .map(|location| ToolCallLocation::new(content::unicode(location.path)).line(location.line))
+        .collect()
 }
 
 fn plan_entry(entry: crate::update::PlanEntry) -> PlanEntry {

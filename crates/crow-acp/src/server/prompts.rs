@@ -23,13 +23,17 @@ impl Server {
         mut place: Place,
     ) {
         let request = responder.cancellation();
+        let message = params.text("sessionId").map(drop).and_then(|()| params.prompt());
         place.comes().await;
-        let ready = self.agent.session(&session_id).ok_or_else(|| errors::no_session(&session_id));
-        let ready = params.text("sessionId").and(ready).and_then(|session| Ok((session, params.prompt()?)));
         place.started();
-        place.prompt_comes().await;
-        let answer = match ready {
-            Ok((session, message)) => self.run(&session, message, &request, &place).await,
+        let answer = match message {
+            Ok(message) => {
+                place.prompts_answered().await;
+                match self.agent.session(&session_id) {
+                    Some(session) => self.run(&session, message, &request, &place).await,
+                    None => Err(errors::no_session(&session_id)),
+                }
+            }
             Err(error) => Err(error),
         };
         // The next prompt of the session begins when this answer is on its way: its updates must not overtake it.

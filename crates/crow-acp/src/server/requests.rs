@@ -62,7 +62,8 @@ impl Server {
         // Taken here, so that the order is the one in which the requests came.
         let session_id = params.optional_text("sessionId").ok().flatten().unwrap_or_default().to_owned();
         let is_prompt = method == "session/prompt";
-        let place = self.lanes.enter(&session_id, is_prompt);
+        let ends_prompts = matches!(method, "session/close" | "session/delete");
+        let place = self.lanes.enter(&session_id, is_prompt || ends_prompts);
         let server = self.clone();
         if is_prompt {
             self.tasks.spawn(server.prompt(params, session_id, responder, place));
@@ -120,12 +121,8 @@ impl Server {
             "session/new" => self.new_session(params, id).await,
             "session/load" | "session/resume" => self.load_session(params, id).await,
             "session/list" => self.list_sessions(&params).await,
-            "session/delete" => self.delete_session(&params).await,
-            "session/close" => {
-                // The prompts before it must be able to answer.
-                place.started();
-                self.close_session(&params).await
-            }
+            "session/delete" => self.delete_session(&params, place).await,
+            "session/close" => self.close_session(&params, place).await,
             "session/set_mode" => self.set_mode(&params).await,
             "session/set_config_option" => self.set_config_option(&params).await,
             "session/set_model" => self.set_model(&params).await,

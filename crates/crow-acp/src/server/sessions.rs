@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::content;
 use super::errors;
+use super::order::Place;
 use super::params::Params;
 use super::peer::{Opening, View};
 use super::port::schema::{
@@ -15,8 +17,9 @@ use super::port::schema::{
 use super::port::{Id, RpcError};
 use super::projection;
 use super::requests::{Answer, Server};
+use crate::client::McpTransport;
 use crate::event::{SessionQuery, SessionSummary};
-use crate::session::{Origin, Session};
+use crate::session::{NewSession, Origin, Session};
 use crate::update::{Notice, Severity};
 
 /// How many sessions a page of the list holds.
@@ -25,6 +28,7 @@ const PAGE: usize = 100;
 impl Server {
     pub(super) async fn new_session(self: &Arc<Self>, mut params: Params, request: &Id) -> Answer {
         let (setup, left_out) = params.session()?;
+        self.remember_secrets(&setup);
         let opening = self.peer.opening();
         let started = self.agent.new_session(setup).await;
         let session = started.map_err(|error| errors::no_start(params.method(), &error, self.agent.secrets()))?;
@@ -41,12 +45,13 @@ impl Server {
         let id = params.text("sessionId")?.to_owned();
         let origin = if params.method() == "session/load" { Origin::Loaded } else { Origin::Resumed };
         let (setup, left_out) = params.session()?;
+        self.remember_secrets(&setup);
         let opening = self.peer.opening();
-        // What an older copy of the session still says must not get between the lines of the replay.
-        self.peer.close(&id);
         let loaded = self.agent.load_session(&id, setup, origin).await;
         let (session, replay) =
             loaded.map_err(|error| errors::no_start(params.method(), &error, self.agent.secrets()))?;
+        // What the new copy says at once must not get between the lines of the replay.
+        self.peer.close(&id);
         let view = self.peer.view(&session);
         if origin == Origin::Loaded {
             self.peer.show(&view, replay);
@@ -57,6 +62,17 @@ impl Server {
         response.config_options = Some(projection::config_options(session.config_options()));
         self.open_after_response(request, session, view, opening, left_out);
         to_value(&response)
+    }
+
+    /// What MCP servers are given to prove who they are must not show up anywhere.
+    fn remember_secrets(&self, setup: &NewSession) {
+        for server in &setup.mcp_servers {
+            let (McpTransport::Stdio { env: values, .. } | McpTransport::Http { headers: values, .. }) =
+                &server.transport;
+            for (name, value) in values {
+                self.agent.secrets().add_variable(name, value.expose());
+            }
+        }
     }
 
     /// Clients drop what they are told of a session before they know it, so that everything waits for the response.
@@ -97,7 +113,7 @@ impl Server {
         let sessions = summaries
             .into_iter()
             .map(|summary| {
-                SessionInfo::new(summary.id, summary.cwd)
+                SessionInfo::new(summary.id, content::unicode(summary.cwd))
                     .title(summary.title)
                     .updated_at(projection::time(summary.updated_at))
             })
@@ -105,29 +121,29 @@ impl Server {
         to_value(&ListSessionsResponse::new(sessions).next_cursor(next))
     }
 
-    pub(super) async fn delete_session(&self, params: &Params) -> Answer {
+    pub(super) async fn delete_session(&self, params: &Params, place: &mut Place) -> Answer {
         let id = params.text("sessionId")?;
-        self.end_prompts(id).await;
+        self.end_prompts(id, place).await;
         self.agent.delete_session(id).await.map_err(|error| self.failed(&error))?;
         self.peer.close(id);
         Ok(json!({}))
     }
 
-    pub(super) async fn close_session(&self, params: &Params) -> Answer {
+    pub(super) async fn close_session(&self, params: &Params, place: &mut Place) -> Answer {
         let session = self.session(params)?;
-        self.end_prompts(session.id()).await;
+        self.end_prompts(session.id(), place).await;
         self.agent.close_session(session.id()).await;
         self.peer.close(session.id());
         Ok(json!({}))
     }
 
     /// Cancels what runs in the session, and waits until its prompts have answered so.
-    async fn end_prompts(&self, id: &str) {
+    async fn end_prompts(&self, id: &str, place: &mut Place) {
         self.lanes.cancel(id);
         if let Some(session) = self.agent.session(id) {
             session.cancel();
         }
-        self.lanes.prompts_answered(id).await;
+        place.prompts_answered().await;
     }
 
     pub(super) async fn set_mode(&self, params: &Params) -> Answer {

@@ -156,6 +156,12 @@ impl Client {
         shown.into_iter().map(|message| message["params"]["update"].clone()).collect()
     }
 
+    /// Stops reading, as a client that has crashed; its end of the input stays open.
+    pub fn stop_reading(&mut self) {
+        let (closed, _) = tokio::io::duplex(1);
+        self.lines = BufReader::new(closed).lines();
+    }
+
     /// Hangs up and takes what still comes.
     pub async fn hang_up(&mut self) -> Vec<Value> {
         self.writer = None;

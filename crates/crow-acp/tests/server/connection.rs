@@ -1,5 +1,8 @@
 //! The connection itself: introduction, bad lines, unknown methods, the end.
 
+use std::time::Duration;
+
+use crow_acp::server::ServeError;
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -162,4 +165,13 @@ async fn hanging_up_cancels_what_runs() {
     let answer = rest.iter().find(|message| message["id"] == prompt).expect("an answer");
     assert_eq!(answer["result"]["stopReason"], "cancelled");
     (&mut client.serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_any_more_ends_the_connection() {
+    let (mut client, session) = Client::with_session().await;
+    client.stop_reading();
+    client.start_prompt(&session, "wait").await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), &mut client.serving).await.expect("it ends").unwrap();
+    assert!(matches!(ended, Err(ServeError::Write(_))), "{ended:?}");
 }

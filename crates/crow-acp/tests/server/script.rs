@@ -62,6 +62,7 @@ impl Provider for Scripted {
                         deltas.push(Delta::text(format!("{n} "))).await.map_err(lost)?;
                     }
                 }
+                "fail" => return Err(ProviderError::new(ProviderErrorKind::Server, rest)),
                 "busy" => {
                     let error = ProviderError::new(ProviderErrorKind::RateLimit, "too many\nrequests").with_status(429);
                     return Err(error.with_retry_after(Some(Duration::from_secs(7))));

@@ -170,6 +170,38 @@ async fn closing_a_session_cancels_its_prompts_first() {
         }
     }
     assert_eq!(order, [(running, json!("cancelled")), (queued, json!("cancelled")), (close, Value::Null)]);
-    let answer = client.start_prompt(&session, "gone").await;
-    assert_eq!(client.answer(answer).await["error"]["code"], -32002);
+}
+
+#[tokio::test]
+async fn a_prompt_behind_a_close_finds_no_session() {
+    let (mut client, session) = Client::with_session().await;
+    let running = client.start_prompt(&session, "wait").await;
+    client.update("agent_message_chunk").await;
+    let close = client.start("session/close", json!({ "sessionId": session })).await;
+    let behind = client.start_prompt(&session, "wait").await;
+    assert_eq!(client.answer(running).await["result"]["stopReason"], "cancelled");
+    assert_eq!(client.answer(close).await["result"], json!({}));
+    assert_eq!(client.answer(behind).await["error"]["code"], -32002);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_loaded_stays_as_it_was() {
+    let (mut client, session) = Client::with_session().await;
+    let directory = client.directory.clone();
+    // Nothing of it is in the store yet.
+    let answer = client.request("session/load", json!({ "sessionId": session, "cwd": directory })).await;
+    assert_eq!(answer["error"]["code"], -32002, "{answer}");
+    assert_eq!(said(&client.prompt(&session, "still here").await.0), "still here");
+}
+
+#[tokio::test]
+async fn what_mcp_servers_are_given_is_a_secret() {
+    let mut client = Client::introduced(json!({})).await;
+    let directory = client.directory.clone();
+    let server = json!({ "name": "a", "command": "/bin/a", "args": [], "env": [{ "name": "KEY", "value": "mcp-secret-value" }] });
+    let answer = client.request("session/new", json!({ "cwd": directory, "mcpServers": [server] })).await;
+    let session = answer["result"]["sessionId"].as_str().unwrap().to_owned();
+    let (shown, answer) = client.prompt(&session, "fail with mcp-secret-value").await;
+    assert_eq!(answer["error"]["message"], "with ***");
+    assert!(said(&shown).contains("with ***"), "{shown:#?}");
 }
