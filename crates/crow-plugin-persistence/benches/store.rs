@@ -114,7 +114,10 @@ async fn a_full_store(path: &Path) -> Result<(), StoreError> {
         store.resume_session(summary(&id, session as i64)).await?;
         for seq in 1..=EVENTS {
             let rare = if (session + seq) % 500 == 0 { "needle" } else { "hay" };
-            store.append(&id, answer(seq, &format!("{rare} in event {seq} of session {session}, {}", "and words ".repeat(20))));
+            store.append(
+                &id,
+                answer(seq, &format!("{rare} in event {seq} of session {session}, {}", "and words ".repeat(20))),
+            );
         }
         store.end_session(&id);
     }
@@ -136,7 +139,8 @@ async fn a_full_store(path: &Path) -> Result<(), StoreError> {
         archive.search("needle", 50)?;
         times[2].push(start.elapsed());
     }
-    for (name, times) in ["list of 50", "record of 100 events", "search, 50 of 2,000 hits"].into_iter().zip(&mut times) {
+    for (name, times) in ["list of 50", "record of 100 events", "search, 50 of 2,000 hits"].into_iter().zip(&mut times)
+    {
         print(name, "1 M", times);
     }
     Ok(())

@@ -71,7 +71,9 @@ fn set_up(connection: &Connection, contents: Contents, busy_timeout: Duration) -
     let start = Instant::now();
     loop {
         match connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;") {
-            Err(error) if is_busy(&error) && start.elapsed() < busy_timeout => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) if is_busy(&error) && start.elapsed() < busy_timeout => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             done => break done?,
         }
     }

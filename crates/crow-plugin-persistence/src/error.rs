@@ -42,7 +42,9 @@ pub enum StoreError {
         detail: String,
     },
     /// The file or its directory cannot be written or opened.
-    #[error("the session store {path} cannot be opened for writing ({detail}). Check the permissions of the file and its directory")]
+    #[error(
+        "the session store {path} cannot be opened for writing ({detail}). Check the permissions of the file and its directory"
+    )]
     NoAccess {
         /// The database file.
         path: PathBuf,
@@ -56,7 +58,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The disk is full.
-    #[error("the disk is full: the session store {path} cannot grow. Crow keeps what is unsaved in memory and tries again with the next message")]
+    #[error(
+        "the disk is full: the session store {path} cannot grow. Crow keeps what is unsaved in memory and tries again with the next message"
+    )]
     Full {
         /// The database file.
         path: PathBuf,
@@ -129,7 +133,9 @@ impl StoreError {
                 Self::Locked { path }
             }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { path, detail },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::NoAccess { path, detail },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Self::NoAccess { path, detail }
+            }
             Some(ErrorCode::DiskFull) => Self::Full { path },
             _ => Self::Database { path, detail },
         }

@@ -154,7 +154,12 @@ mod tests {
         let kinds = [
             EventKind::User { message: Message::user("please fix") },
             EventKind::Tool(Box::new(ToolEvent::new(call, ToolStatus::Failed, result))),
-            EventKind::Assistant { message: answer, model: ModelId::new("p", "m"), usage: Usage::new(1, 2), cost: None },
+            EventKind::Assistant {
+                message: answer,
+                model: ModelId::new("p", "m"),
+                usage: Usage::new(1, 2),
+                cost: None,
+            },
             EventKind::Cancelled { message: None },
         ];
         let events = (1..).zip(kinds).map(|(seq, kind)| Event::new(seq, 5, kind)).collect();

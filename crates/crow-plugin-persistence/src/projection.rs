@@ -31,7 +31,9 @@ pub(crate) fn project(event: &Event) -> Projection {
             change.prompts = 1;
             change.role = Some(message.role);
         }
-        EventKind::Injected { message } | EventKind::Cancelled { message: Some(message) } => change.role = Some(message.role),
+        EventKind::Injected { message } | EventKind::Cancelled { message: Some(message) } => {
+            change.role = Some(message.role);
+        }
         EventKind::Assistant { message, model, usage, cost } => {
             change.role = Some(message.role);
             change.model = Some(model.to_string());
@@ -96,9 +98,9 @@ pub(crate) fn words(kind: &EventKind) -> Cow<'_, str> {
             let text = readable(&tool.message);
             Cow::Owned(format!("{}\n{}", tool.title, &text[..text.floor_char_boundary(TOOL_OUTPUT)]))
         }
-        EventKind::Refused { reason: text, .. } | EventKind::Error { message: text } | EventKind::Compacted { summary: text, .. } => {
-            Cow::Borrowed(text)
-        }
+        EventKind::Refused { reason: text, .. }
+        | EventKind::Error { message: text }
+        | EventKind::Compacted { summary: text, .. } => Cow::Borrowed(text),
         _ => Cow::Borrowed(""),
     }
 }

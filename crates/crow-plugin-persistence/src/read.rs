@@ -25,7 +25,8 @@ pub struct Hit {
 }
 
 fn summary(row: &Row<'_>) -> rusqlite::Result<SessionSummary> {
-    let mut summary = SessionSummary::new(row.get::<_, String>(0)?, PathBuf::from(row.get::<_, String>(1)?), row.get(4)?);
+    let mut summary =
+        SessionSummary::new(row.get::<_, String>(0)?, PathBuf::from(row.get::<_, String>(1)?), row.get(4)?);
     summary.title = row.get(2)?;
     // A name that is none any more is no reason to hide the session.
     summary.model = row.get::<_, Option<String>>(3)?.and_then(|model| model.parse().ok());
@@ -92,14 +93,20 @@ pub(crate) fn search(connection: &Connection, words: &str, limit: usize) -> rusq
     let hits = find.query_map(params![query, limit], |row| {
         let event: Option<Event> = serde_json::from_str(row.get_ref(9)?.as_str()?).ok();
         let text = event.as_ref().map(|event| projection::words(&event.kind)).unwrap_or_default();
-        Ok(Hit { session: summary(row)?, seq: row.get::<_, i64>(7)? as u64, at: row.get(8)?, excerpt: excerpt(&text, words) })
+        Ok(Hit {
+            session: summary(row)?,
+            seq: row.get::<_, i64>(7)? as u64,
+            at: row.get(8)?,
+            excerpt: excerpt(&text, words),
+        })
     })?;
     hits.collect()
 }
 
 /// The words as FTS5 wants them: each quoted, so that none of them is an operator.
 fn match_expression(words: &str) -> Option<String> {
-    let quoted: Vec<String> = words.split_whitespace().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+    let quoted: Vec<String> =
+        words.split_whitespace().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
     if quoted.is_empty() { None } else { Some(quoted.join(" ") + "*") }
 }
 

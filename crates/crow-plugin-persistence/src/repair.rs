@@ -3,7 +3,8 @@
 use crow_acp::{Event, EventKind, Message, Part, ToolCall, ToolEvent, ToolStatus};
 
 /// What the model reads as the result of a call that nobody knows the end of.
-const LOST: &str = "The agent was interrupted before this call was finished. It may have run in part; check before repeating it.";
+const LOST: &str =
+    "The agent was interrupted before this call was finished. It may have run in part; check before repeating it.";
 
 /// Repairs a log in place and gives the events that have to be written for the store to agree, in order:
 /// an answer that was still streaming becomes a kept partial answer under its own number, and calls without a result
@@ -20,7 +21,8 @@ pub(crate) fn repair(events: &mut Vec<Event>, at: i64) -> Vec<Event> {
     for call in open_calls(events) {
         seq += 1;
         let message = Message::tool_result(&call.id, &call.name, LOST, true);
-        let event = Event::new(seq, at, EventKind::Tool(Box::new(ToolEvent::new(call, ToolStatus::Cancelled, message))));
+        let event =
+            Event::new(seq, at, EventKind::Tool(Box::new(ToolEvent::new(call, ToolStatus::Cancelled, message))));
         events.push(event.clone());
         written.push(event);
     }

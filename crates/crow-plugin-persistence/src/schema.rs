@@ -83,7 +83,8 @@ pub(crate) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
     if has_table("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'")?.is_none() {
         return Ok(Contents::Foreign);
     }
-    let version = connection.query_row("SELECT max(version) FROM schema_version", [], |row| row.get::<_, Option<u32>>(0))?;
+    let version =
+        connection.query_row("SELECT max(version) FROM schema_version", [], |row| row.get::<_, Option<u32>>(0))?;
     Ok(version.map_or(Contents::Foreign, Contents::Store))
 }
 
@@ -91,7 +92,9 @@ pub(crate) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 pub(crate) fn check(connection: &Connection, path: &Path) -> Result<Contents, StoreError> {
     match contents(connection).map_err(|error| StoreError::sqlite(path, &error))? {
         Contents::Foreign => Err(StoreError::Foreign { path: path.to_owned() }),
-        Contents::Store(found) if found > VERSION => Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION }),
+        Contents::Store(found) if found > VERSION => {
+            Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION })
+        }
         known => Ok(known),
     }
 }
@@ -107,7 +110,8 @@ fn apply(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
         "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL)",
     )?;
     // Read inside the transaction: another process may have been faster.
-    let reached: Option<u32> = transaction.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0))?;
+    let reached: Option<u32> =
+        transaction.query_row("SELECT max(version) FROM schema_version", [], |row| row.get(0))?;
     for (version, step) in (1_u32..).zip(steps).skip(reached.unwrap_or(0) as usize) {
         transaction.execute_batch(step)?;
         transaction.execute("INSERT INTO schema_version VALUES (?1, datetime('now'))", [version])?;

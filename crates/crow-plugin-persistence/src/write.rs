@@ -28,7 +28,13 @@ pub(crate) fn session(connection: &Connection, summary: &SessionSummary) -> rusq
 }
 
 /// Appends an event, whose JSON is `data`, and brings the other tables up to date with it.
-pub(crate) fn event(connection: &Connection, path: &Path, session: &str, event: &Event, data: &str) -> Result<(), StoreError> {
+pub(crate) fn event(
+    connection: &Connection,
+    path: &Path,
+    session: &str,
+    event: &Event,
+    data: &str,
+) -> Result<(), StoreError> {
     let sqlite = |error: rusqlite::Error| StoreError::sqlite(path, &error);
     let Some(key) = key_of(connection, session).map_err(sqlite)? else {
         return Err(StoreError::UnknownSession { session: session.to_owned() });
@@ -45,7 +51,10 @@ pub(crate) fn event(connection: &Connection, path: &Path, session: &str, event: 
 
 /// The internal key of a session.
 pub(crate) fn key_of(connection: &Connection, session: &str) -> rusqlite::Result<Option<i64>> {
-    connection.prepare_cached("SELECT key FROM sessions WHERE id = ?1")?.query_row([session], |row| row.get(0)).optional()
+    connection
+        .prepare_cached("SELECT key FROM sessions WHERE id = ?1")?
+        .query_row([session], |row| row.get(0))
+        .optional()
 }
 
 fn replace_partial(connection: &Connection, key: i64, seq: u64) -> rusqlite::Result<()> {
@@ -99,7 +108,8 @@ fn follow(connection: &Connection, key: i64, event: &Event) -> rusqlite::Result<
         ])?;
     }
     if let Some(seq) = change.excluded {
-        let mut exclude = connection.prepare_cached("UPDATE messages SET excluded = 1 WHERE session = ?1 AND seq >= ?2")?;
+        let mut exclude =
+            connection.prepare_cached("UPDATE messages SET excluded = 1 WHERE session = ?1 AND seq >= ?2")?;
         exclude.execute(params![key, seq as i64])?;
     }
     Ok(())

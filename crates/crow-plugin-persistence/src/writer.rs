@@ -323,7 +323,13 @@ impl Writer {
         }
         // One chore at a time: somebody may be waiting after it. One that fails is given up until there is reason to
         // try again; what makes it fail will fail where somebody is told, too.
-        let done = if self.chores.prune { self.prune() } else if self.chores.index { self.index() } else { self.checkpoint() };
+        let done = if self.chores.prune {
+            self.prune()
+        } else if self.chores.index {
+            self.index()
+        } else {
+            self.checkpoint()
+        };
         if done.is_err() {
             self.chores = Chores::default();
         }
@@ -332,7 +338,8 @@ impl Writer {
     fn prune(&mut self) -> Result<(), StoreError> {
         self.chores.prune = false;
         let (path, retention) = (self.path.clone(), self.options.retention());
-        let outdated = write::outdated(self.open()?, retention, now()).map_err(|error| StoreError::sqlite(&path, &error))?;
+        let outdated =
+            write::outdated(self.open()?, retention, now()).map_err(|error| StoreError::sqlite(&path, &error))?;
         for session in outdated {
             // Not those that are open, here or elsewhere.
             if !self.leases.holds(&session) && self.leases.take(&session).is_ok() {

@@ -4,18 +4,19 @@ mod common;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crow_acp::{
-    Agent, AskError, BoxFuture, Client, ClientInfo, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Finish, Message, NewSession,
-    Notice, Origin, PluginManager, Provider, ProviderDescriptor, ProviderError, ProviderErrorKind, Question, Request, Role,
-    Session, SessionQuery, StopReason, Update, Usage, hookimpls,
+    Agent, AskError, BoxFuture, Client, ClientInfo, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, EventKind,
+    Finish, Message, NewSession, Notice, Origin, PluginManager, Provider, ProviderDescriptor, ProviderError,
+    ProviderErrorKind, Question, Request, Role, Session, SessionQuery, StopReason, Update, Usage, hookimpls,
 };
 use crow_plugin_persistence::{Archive, Options, Store, StoreError};
 use rusqlite::Connection;
 
 use common::{check_invariants, eventually};
 
-/// A model that calls `on_request` and answers with the text of the last message.
+/// A model that calls `on_request` and answers with the text of the last message; told to take its time, it never ends.
 #[derive(Clone)]
 struct Parrot {
     on_request: Arc<dyn Fn(&Request) + Send + Sync>,
@@ -30,6 +31,10 @@ impl Provider for Parrot {
         Box::pin(async move {
             (self.on_request)(request);
             let text = request.messages.last().map(Message::text).unwrap_or_default();
+            if text == "take your time" {
+                deltas.push(Delta::text("you said: ")).await.unwrap();
+                std::future::pending::<()>().await;
+            }
             deltas
                 .push(Delta::text(format!("you said: {text}")))
                 .await
@@ -53,12 +58,22 @@ struct Screen(Mutex<Vec<Update>>);
 impl Screen {
     fn notices(&self) -> Vec<String> {
         let shown = self.0.lock().unwrap();
-        shown.iter().filter_map(|update| if let Update::Notice(Notice { title, .. }) = update { Some(title.clone()) } else { None }).collect()
+        shown
+            .iter()
+            .filter_map(
+                |update| if let Update::Notice(Notice { title, .. }) = update { Some(title.clone()) } else { None },
+            )
+            .collect()
     }
 
     fn text(&self) -> String {
         let shown = self.0.lock().unwrap();
-        shown.iter().filter_map(|update| if let Update::AgentMessage { text, .. } = update { Some(text.as_str()) } else { None }).collect()
+        shown
+            .iter()
+            .filter_map(
+                |update| if let Update::AgentMessage { text, .. } = update { Some(text.as_str()) } else { None },
+            )
+            .collect()
     }
 }
 
@@ -163,7 +178,7 @@ async fn the_users_message_is_on_disk_before_the_model_is_asked() {
                 let mut archive = Archive::open(&database, &Options::default()).unwrap().unwrap();
                 let record = archive.record(&request.session_id).unwrap().unwrap();
                 *seen.lock().unwrap() = record.events.iter().find_map(|event| match &event.kind {
-                    crow_acp::EventKind::User { message } => Some((message.role, message.text())),
+                    EventKind::User { message } => Some((message.role, message.text())),
                     _ => None,
                 });
             }
@@ -183,7 +198,7 @@ async fn a_finished_run_is_on_disk() {
     agent.prompt(&session, Message::user("hello")).await;
     // Nothing was closed: this is what a killed process leaves.
     let events = place.archive().record(session.id()).unwrap().unwrap().events;
-    let answered = events.iter().any(|event| matches!(event.kind, crow_acp::EventKind::Assistant { .. }));
+    let answered = events.iter().any(|event| matches!(event.kind, EventKind::Assistant { .. }));
     assert!(answered, "{events:?}");
     agent.shutdown().await;
 }
@@ -221,6 +236,40 @@ async fn the_same_agent_may_load_what_it_has_open() {
     let (again, _) = agent.load_session(session.id(), place.setup(), Origin::Loaded).await.unwrap();
     assert_eq!(texts(&again.messages()), ["hello", "you said: hello"]);
     agent.prompt(&again, Message::user("more")).await;
+    agent.shutdown().await;
+    check_invariants(&place.database());
+}
+
+#[tokio::test]
+async fn what_is_loaded_while_it_runs_ends_first() {
+    let place = Place::new();
+    let agent = place.agent().await;
+    let screen = Arc::new(Screen::default());
+    agent.connect(screen.clone());
+    let session = agent.new_session(place.setup()).await.unwrap();
+    let running = tokio::spawn({
+        let (agent, session) = (agent.clone(), session.clone());
+        async move { agent.prompt(&session, Message::user("take your time")).await }
+    });
+    // Long enough for a partial answer to be on disk: the model says something and then nothing.
+    let has_partial = || {
+        let archive = Archive::open(&place.database(), &Options::default()).ok().flatten();
+        let record = archive.and_then(|mut archive| archive.record(session.id()).ok().flatten());
+        record.is_some_and(|record| record.events.iter().any(|event| matches!(event.kind, EventKind::Cancelled { .. })))
+    };
+    for _ in 0..1000 {
+        if has_partial() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(has_partial());
+    let (again, _) = agent.load_session(session.id(), place.setup(), Origin::Loaded).await.unwrap();
+    assert_eq!(running.await.unwrap().stop_reason, StopReason::Cancelled);
+    assert_eq!(texts(&again.messages()), ["take your time", "you said: "]);
+    let outcome = agent.prompt(&again, Message::user("hello")).await;
+    assert_eq!(outcome.stop_reason, StopReason::EndTurn, "{outcome:?}");
+    assert_eq!(screen.notices(), [] as [String; 0]);
     agent.shutdown().await;
     check_invariants(&place.database());
 }
@@ -270,14 +319,15 @@ async fn a_store_that_fails_in_the_middle_of_a_run_is_told_once_and_the_run_goes
     let outcome = agent.prompt(&session, Message::user("hello")).await;
     assert_eq!(outcome.stop_reason, StopReason::EndTurn, "{outcome:?}");
     assert!(outcome.error.is_none());
-    let notices: Vec<String> = screen.notices().into_iter().filter(|notice| notice.contains("is locked by another program")).collect();
+    let notices: Vec<String> =
+        screen.notices().into_iter().filter(|notice| notice.contains("is locked by another program")).collect();
     assert_eq!(notices.len(), 1, "{:?}", screen.notices());
 
     *locks.lock().unwrap() = None;
     let id = session.id().to_owned();
     agent.shutdown().await;
     let events = place.archive().record(&id).unwrap().unwrap().events;
-    assert!(events.iter().any(|event| matches!(event.kind, crow_acp::EventKind::Assistant { .. })), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event.kind, EventKind::Assistant { .. })), "{events:?}");
     check_invariants(&place.database());
 }
 

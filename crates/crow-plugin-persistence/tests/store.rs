@@ -5,7 +5,9 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crow_acp::{Event, EventKind, Message, ModelId, Part, Role, Secrets, SessionQuery, SessionSummary, Settings, ToolCall};
+use crow_acp::{
+    Event, EventKind, Message, ModelId, Part, Role, Secrets, SessionQuery, SessionSummary, Settings, ToolCall,
+};
 use crow_plugin_persistence::{Archive, Options, Store, StoreError, export_jsonl};
 use rusqlite::Connection;
 use serde_json::json;
@@ -218,7 +220,10 @@ async fn a_deleted_session_is_gone_and_stays_gone() {
 async fn a_torn_session_is_repaired_on_disk_too() {
     let place = Place::new();
     let store = place.store();
-    let calls = vec![Part::ToolCall(ToolCall::new("a", "read", json!({}))), Part::ToolCall(ToolCall::new("b", "read", json!({})))];
+    let calls = vec![
+        Part::ToolCall(ToolCall::new("a", "read", json!({}))),
+        Part::ToolCall(ToolCall::new("b", "read", json!({}))),
+    ];
     store.start_session(summary("s"));
     store.commit("s", user(1, "go")).await.unwrap();
     store.append("s", answer(2, Message::new(Role::Assistant, calls)));
@@ -236,7 +241,9 @@ async fn a_torn_session_is_repaired_on_disk_too() {
     // The next event has a number that is free.
     store.commit("s", user(5, "next")).await.unwrap();
     let partial = store.load("t").await.unwrap().unwrap();
-    let EventKind::Cancelled { message: Some(kept) } = &partial.events[1].kind else { panic!("{:?}", partial.events[1]) };
+    let EventKind::Cancelled { message: Some(kept) } = &partial.events[1].kind else {
+        panic!("{:?}", partial.events[1])
+    };
     assert_eq!(kept.text(), "half an ans");
     store.close().await.unwrap();
 
@@ -293,7 +300,9 @@ async fn a_locked_store_says_so_and_loses_nothing() {
 async fn what_is_no_store_is_refused_and_left_alone() {
     type Make = fn(&Path);
     let cases: [(&str, Make); 4] = [
-        ("is damaged", |path| std::fs::write(path, "this is not a database, but long enough to be looked at\n".repeat(100)).unwrap()),
+        ("is damaged", |path| {
+            std::fs::write(path, "this is not a database, but long enough to be looked at\n".repeat(100)).unwrap();
+        }),
         ("is a database of some other program", |path| {
             Connection::open(path).unwrap().execute_batch("CREATE TABLE sessions (session_id TEXT)").unwrap();
         }),
@@ -520,7 +529,9 @@ async fn old_sessions_are_dropped_if_the_configuration_says_so() {
     let now = jiff::Timestamp::now().as_millisecond();
     let place = Place::new();
     let store = place.store();
-    for (id, age, said) in [("old", 40, true), ("new", 1, true), ("held", 40, true), ("silent", 2, false), ("fresh", 0, false)] {
+    for (id, age, said) in
+        [("old", 40, true), ("new", 1, true), ("held", 40, true), ("silent", 2, false), ("fresh", 0, false)]
+    {
         store.start_session(SessionSummary::new(id, "/work", now - age * DAY));
         if said {
             store.commit(id, user(1, "x")).await.unwrap();

@@ -56,8 +56,9 @@ pub(crate) fn check_invariants(path: &Path) {
     let connection = Connection::open(path).unwrap();
     let whole: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
-    let has_tables: bool =
-        connection.query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sessions'", [], |row| row.get(0)).unwrap();
+    let has_tables: bool = connection
+        .query_row("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'sessions'", [], |row| row.get(0))
+        .unwrap();
     if !has_tables {
         return;
     }
