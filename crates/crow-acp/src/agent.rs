@@ -254,14 +254,19 @@ impl Agent {
     ) -> Result<(Session, Vec<Update>), SessionError> {
         check_cwd(&setup)?;
         self.ready().await;
+        // The client may load what it has open: the copy in memory gives way to the log. What it does ends first, because
+        // how it ends belongs in the log.
+        let open = self.session(id);
+        let _idle = match &open {
+            Some(open) => {
+                open.cancel();
+                Some(open.0.queue.lock().await)
+            }
+            None => None,
+        };
         let record = self.hooks().load_session(self, id).await.map_err(|error| SessionError::Hook(error.into()))?;
         let record = record.ok_or_else(|| SessionError::NotFound(id.to_owned()))?;
-        if let Some(open) = self.session(id) {
-            // The client loads what it has open: the copy in memory gives way to the log.
-            open.cancel();
-            let _idle = open.0.queue.lock().await;
-            self.forget(id);
-        }
+        self.forget(id);
         let history = History::of(&record.events);
         let replay = history::replay(&record.events);
         let summary = record.summary;
