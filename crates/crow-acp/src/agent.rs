@@ -293,7 +293,7 @@ impl Agent {
         let offers = started.await.map_err(SessionError::Hook)?;
         session.state(|state| state.offers = offers);
         self.0.sessions.with(|sessions| sessions.push(session.clone()));
-        for notice in notices {
+        for notice in notices.into_iter().chain(unknown_mode(&session)) {
             session.notify(notice);
         }
         Ok(session)
@@ -468,6 +468,22 @@ impl std::fmt::Debug for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Agent").field("sessions", &self.sessions().len()).finish_non_exhaustive()
     }
+}
+
+/// The configured mode may be one that no plugin offers; the session then starts in the first, and the user is told.
+fn unknown_mode(session: &Session) -> Option<Notice> {
+    let config = session.config();
+    let wanted = config.mode()?;
+    let offered = session.modes();
+    if offered.iter().any(|mode| mode.id == wanted) {
+        return None;
+    }
+    let offered: Vec<&str> = offered.iter().map(|mode| mode.id.as_str()).collect();
+    let title = match offered.as_slice() {
+        [] => format!("the configured mode `{wanted}` has no effect: no plugin offers modes"),
+        [first, ..] => format!("there is no mode `{wanted}`, this session is in `{first}`; the modes are {}", offered.join(", ")),
+    };
+    Some(Notice::new(Severity::Warning, title))
 }
 
 fn check_cwd(setup: &NewSession) -> Result<(), SessionError> {

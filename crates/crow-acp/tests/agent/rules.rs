@@ -350,3 +350,14 @@ async fn hooks_that_call_hooks_end_somewhere() {
         assert!(error.contains("more than 8 deep: before_run → before_run"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_configured_mode_that_nobody_offers_is_told() {
+    let plugins = PluginManager::new();
+    let config = Config::from_toml(std::env::temp_dir(), "mode = \"pln\"").unwrap();
+    let agent = Agent::new(config, plugins).await.unwrap();
+    let screen = Arc::new(crate::support::Screen::default());
+    agent.connect(screen.clone());
+    agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();
+    assert!(screen.notices().contains("`pln`"), "{}", screen.notices());
+}
