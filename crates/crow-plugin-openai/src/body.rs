@@ -49,6 +49,9 @@ impl Serialize for Body<'_> {
         if dialect.stream_usage() && own("stream_options") {
             map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
         }
+        if dialect.cache_key && own("prompt_cache_key") {
+            map.serialize_entry("prompt_cache_key", &request.session_id)?;
+        }
         let limit = dialect.limit_field();
         if let Some(most) = parameters.max_output_tokens.filter(|_| own("max_tokens") && own("max_completion_tokens")) {
             map.serialize_entry(limit, &most)?;
@@ -417,6 +420,13 @@ mod tests {
         let text = String::from_utf8(write(&request, false, &dialect("http://h/")).expect("JSON")).expect("UTF-8");
         let at = |what: &str| text.find(what).expect(what);
         assert!(at("TOOL") < at("SYSTEM") && at("SYSTEM") < at("HISTORY"));
+    }
+
+    #[test]
+    fn the_session_is_named_only_where_it_helps_the_cache() {
+        let request = request(vec![Message::user("a")]);
+        assert_eq!(body_at("https://api.openai.com/v1", &request)["prompt_cache_key"], "s");
+        assert_eq!(body(&request).get("prompt_cache_key"), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Dialect {
     completion_tokens: AtomicBool,
     /// Ask for usage at the end of the stream.
     stream_usage: AtomicBool,
+    /// Send `prompt_cache_key`, by which requests of one session find their cache.
+    pub(crate) cache_key: bool,
     pub(crate) reasoning: ReasoningField,
 }
 
@@ -53,6 +55,7 @@ impl Dialect {
         Self {
             completion_tokens: AtomicBool::new(any(&["openai.com", "openai.azure.com"])),
             stream_usage: AtomicBool::new(true),
+            cache_key: is("api.openai.com"),
             reasoning,
         }
     }

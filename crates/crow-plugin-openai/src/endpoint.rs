@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crow_acp::{
-    BoxFuture, Completion, ConfigError, Deltas, Model, ModelId, Provider, ProviderConfig, ProviderError,
+    BoxFuture, Completion, ConfigError, DeltaRefused, Deltas, Model, ModelId, Provider, ProviderConfig, ProviderError,
     ProviderErrorKind as Kind, Request, Secrets,
 };
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -27,6 +27,26 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 
 /// How long to wait for the end of a stream that has said it is done: read to its end, the connection serves again.
 const LINGER: Duration = Duration::from_millis(10);
+
+/// Why an answer did not come to its end.
+enum Stopped {
+    /// The endpoint's doing.
+    Failed(ProviderError),
+    /// Somebody on our side would not have it.
+    Refused(DeltaRefused),
+}
+
+impl From<ProviderError> for Stopped {
+    fn from(error: ProviderError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<DeltaRefused> for Stopped {
+    fn from(refused: DeltaRefused) -> Self {
+        Self::Refused(refused)
+    }
+}
 
 /// An endpoint that speaks Chat Completions.
 #[derive(Debug)]
@@ -197,14 +217,14 @@ impl Endpoint {
         (told.message, error)
     }
 
-    async fn converse(&self, request: &Request, deltas: &mut Deltas<'_>) -> Result<Completion, ProviderError> {
+    async fn converse(&self, request: &Request, deltas: &mut Deltas<'_>) -> Result<Completion, Stopped> {
         self.check()?;
         let deadline = Instant::now() + self.first_byte;
         let response = self.ask(request, deadline).await?;
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.starts_with("text/html") {
             let message = "answered with a web page instead of a stream; is its `base_url` right?";
-            return Err(ProviderError::new(Kind::Protocol, message));
+            return Err(ProviderError::new(Kind::Protocol, message).into());
         }
         if kind.starts_with("application/json") {
             return self.whole(response, deadline, deltas).await;
@@ -218,7 +238,7 @@ impl Endpoint {
         mut response: Response,
         deadline: Instant,
         deltas: &mut Deltas<'_>,
-    ) -> Result<Completion, ProviderError> {
+    ) -> Result<Completion, Stopped> {
         let mut reader = SseReader::default();
         let mut answer = Answer::default();
         let mut begun = false;
@@ -234,13 +254,13 @@ impl Endpoint {
                 Ok(None) => break false,
                 // All has been said: what goes wrong now is nobody's loss.
                 Err(_) if answer.is_finished() => break false,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
             let mut done = false;
             while let Some(data) = reader.next() {
                 done = read(data, &mut answer)?;
                 while let Some(delta) = answer.next_delta() {
-                    push(deltas, delta).await?;
+                    deltas.push(delta).await?;
                 }
                 if done {
                     break;
@@ -252,10 +272,10 @@ impl Endpoint {
         };
         let done = done || reader.end().is_some_and(|data| read(data, &mut answer).unwrap_or(false));
         if !done && !answer.is_finished() {
-            return Err(ProviderError::new(Kind::Connection, "broke the connection in the middle of its answer"));
+            return Err(ProviderError::new(Kind::Connection, "broke the connection in the middle of its answer").into());
         }
         while let Some(delta) = answer.next_delta() {
-            push(deltas, delta).await?;
+            deltas.push(delta).await?;
         }
         if done {
             while let Ok(Ok(Some(_))) = timeout(LINGER, response.chunk()).await {}
@@ -269,15 +289,15 @@ impl Endpoint {
         response: Response,
         deadline: Instant,
         deltas: &mut Deltas<'_>,
-    ) -> Result<Completion, ProviderError> {
+    ) -> Result<Completion, Stopped> {
         let body = self.body(response, deadline).await?;
         let mut answer = Answer::default();
         read(&body, &mut answer)?;
         if !answer.is_finished() {
-            return Err(garbled(&error::snippet(&body)));
+            return Err(garbled(&error::snippet(&body)).into());
         }
         while let Some(delta) = answer.next_delta() {
-            push(deltas, delta).await?;
+            deltas.push(delta).await?;
         }
         Ok(answer.completion())
     }
@@ -318,7 +338,12 @@ impl Provider for Endpoint {
         request: &'a Request,
         deltas: &'a mut Deltas<'_>,
     ) -> BoxFuture<'a, Result<Completion, ProviderError>> {
-        Box::pin(async move { self.converse(request, deltas).await.map_err(|error| self.error(error)) })
+        Box::pin(async move {
+            self.converse(request, deltas).await.map_err(|stopped| match stopped {
+                Stopped::Failed(error) => self.error(error),
+                Stopped::Refused(refused) => ProviderError::new(Kind::Protocol, refused.to_string()),
+            })
+        })
     }
 
     fn list_models(&self) -> BoxFuture<'_, Result<Vec<Model>, ProviderError>> {
@@ -369,10 +394,6 @@ fn silent(limit: Duration) -> ProviderError {
 
 fn garbled(what: &str) -> ProviderError {
     ProviderError::new(Kind::Protocol, format!("sent what is no answer of a model: {what}"))
-}
-
-async fn push(deltas: &mut Deltas<'_>, delta: crow_acp::Delta) -> Result<(), ProviderError> {
-    deltas.push(delta).await.map_err(|refused| ProviderError::new(Kind::Protocol, refused.to_string()))
 }
 
 #[cfg(test)]

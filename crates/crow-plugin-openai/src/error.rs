@@ -67,7 +67,7 @@ impl Told {
     pub(crate) fn kind(&self, status: Option<u16>) -> Kind {
         let message = self.message.to_lowercase();
         let rate = matches!(status, Some(429)) || message.contains("per min") || self.code.contains("rate_limit");
-        if !rate && overflows(&message, &self.code) {
+        if !rate && (status == Some(413) || overflows(&message, &self.code)) {
             return Kind::ContextOverflow;
         }
         // No wait helps an account without credit, though it comes as 429.
@@ -100,9 +100,9 @@ fn overflows(message: &str, code: &str) -> bool {
         "exceed_context_size_error",
         "context_window_exceeded",
         "model_context_window_exceeded",
-        "string_above_max_length",
+        "request_too_large",
     ];
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 12] = [
         "context length",
         "context window",
         "context size",
@@ -115,7 +115,6 @@ fn overflows(message: &str, code: &str) -> bool {
         "too many tokens",
         "reduce the length of",
         "exceeds the maximum number of tokens",
-        "max_tokens_to_sample",
     ];
     CODES.contains(&code) || WORDS.iter().any(|words| message.contains(words))
 }
@@ -235,7 +234,7 @@ mod tests {
                 500,
                 json!({ "error": { "code": 500, "type": "exceed_context_size_error", "message": "exceeds the available context size" } }),
             ),
-            (413, json!({ "error": "input is too long for the requested model" })),
+            (413, json!({ "error": "Payload Too Large" })),
         ] {
             assert_eq!(kind(status, body.clone()), Kind::ContextOverflow, "{body}");
         }

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use crow_acp::{Agent, Config, ConfigError, CrowHooks, ProviderConfig, ProviderDescriptor, hookimpls};
+use serde::Deserialize;
 
 use crate::endpoint::Endpoint;
 use crate::http::Clients;
 
 /// The `protocol` of the providers that are this plugin's.
 const PROTOCOL: &str = "openai";
+
+/// `[plugins.openai]` holds nothing: what there is to say is said of each provider.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {}
 
 /// Registers the configured providers that speak Chat Completions.
 #[derive(Debug, Default)]
@@ -35,6 +41,7 @@ impl OpenAi {
 impl CrowHooks for OpenAi {
     /// Bad values are said at the start, not when the model is first asked.
     fn configure(&self, config: &mut Config) -> Result<(), ConfigError> {
+        config.plugin::<Settings>("openai")?;
         self.endpoints(config).map(drop)
     }
 

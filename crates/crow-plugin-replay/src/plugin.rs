@@ -54,7 +54,8 @@ impl Replay {
         Self::default()
     }
 
-    /// Adds the recording `text`, played by the model `replay/NAME`. A mistake in it is told when it is first played.
+    /// Adds the recording `text`, played by the model `replay/NAME`, which no list of models shows. A mistake in it is
+    /// told when it is first played.
     pub fn embedded(mut self, name: impl Into<String>, text: impl Into<Cow<'static, str>>) -> Self {
         self.embedded.insert(name.into(), text.into());
         self
@@ -71,8 +72,8 @@ impl CrowHooks for Replay {
     fn register_providers(&self, agent: &Agent) -> Result<Vec<ProviderDescriptor>, ConfigError> {
         let config = agent.config();
         let settings: Settings = config.plugin(PROVIDER)?;
-        let names = self.embedded.keys().chain(settings.recordings.keys());
-        let models = names.map(|name| Model::new(ModelId::new(PROVIDER, name))).collect();
+        // What came with the program is played by those who know its name, and offered to nobody in place of a model.
+        let models = settings.recordings.keys().map(|name| Model::new(ModelId::new(PROVIDER, name))).collect();
         let player = Player {
             embedded: self.embedded.clone(),
             files: settings.recordings.into_iter().map(|(name, path)| (name, config.home().join(path))).collect(),
