@@ -411,15 +411,23 @@ impl Agent {
         }
     }
 
-    /// Sends an update on its way, past `session_update`.
-    pub(crate) fn send(&self, session: &Session, mut update: Update) {
+    /// Sends an update on its way, through `session_update`.
+    pub(crate) fn send(&self, session: &Session, update: Update) {
         let Some(client) = self.client() else { return };
-        let hooks = self.hooks();
-        if let Err(error) = hooks.session_update(self, session, &mut update) {
-            tracing::error!(session = session.id(), %error, "an update was withheld");
-            return;
+        if let Some(update) = self.last_view(session, update) {
+            client.send(session.id(), update);
         }
-        client.send(session.id(), update);
+    }
+
+    /// The update as `session_update` leaves it; `None` if an impl failed, which withholds it.
+    pub(crate) fn last_view(&self, session: &Session, mut update: Update) -> Option<Update> {
+        match self.hooks().session_update(self, session, &mut update) {
+            Ok(()) => Some(update),
+            Err(error) => {
+                tracing::error!(session = session.id(), %error, "an update was withheld");
+                None
+            }
+        }
     }
 
     /// Ends all sessions and runs `on_shutdown`, within the grace period of two seconds.

@@ -460,19 +460,21 @@ impl Session {
         self.update(Update::ToolCall(Box::new(update)));
     }
 
-    /// Tells the client the slash commands and the context in use: after the response that made the client know the
-    /// session, and whenever they change.
+    /// Tells the client the slash commands: after the response that made the client know the session, and whenever
+    /// they change.
     pub fn advertise(&self) {
         self.update(Update::Commands(self.commands()));
-        if self.context_used() > 0 {
-            self.advertise_usage();
-        }
     }
 
     pub(crate) fn advertise_usage(&self) {
+        self.update(self.usage_update());
+    }
+
+    /// The context in use, and what it has cost.
+    pub(crate) fn usage_update(&self) -> Update {
         let window = self.model().and_then(|id| self.agent()?.model(&id)?.context_window).unwrap_or(ASSUMED_WINDOW);
         let (used, cost) = self.state(|state| (state.context_used, state.cost));
-        self.update(Update::Usage { used, size: window, cost });
+        Update::Usage { used, size: window, cost }
     }
 
     /// Adds a request's tokens, and their cost in US dollars if the price is known.

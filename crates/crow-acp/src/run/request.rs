@@ -51,7 +51,8 @@ impl Run {
                 let recovery = self.hooks.on_llm_error(agent, session, &error, attempt);
                 match self.after_the_model(recovery).await? {
                     Some(Recovery::Retry { after, notice }) => {
-                        session.notify(Notice::new(Severity::Info, notice));
+                        // No more than a warning, but clients without a place for notices show those too.
+                        session.notify(Notice::new(Severity::Warning, notice));
                         self.interruptible(tokio::time::sleep(after)).await?;
                     }
                     Some(Recovery::SwitchModel(model)) => {

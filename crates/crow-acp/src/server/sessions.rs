@@ -54,7 +54,9 @@ impl Server {
         self.peer.close(&id);
         let view = self.peer.view(&session);
         if origin == Origin::Loaded {
-            self.peer.show(&view, replay);
+            let usage = (session.context_used() > 0).then(|| session.usage_update());
+            let replay = replay.into_iter().chain(usage);
+            self.peer.show(&view, replay.filter_map(|update| self.agent.last_view(&session, update)));
         }
         // A resumed session answers in the same form.
         let mut response = LoadSessionResponse::new();
@@ -89,6 +91,9 @@ impl Server {
             peer.open(view);
             drop(opening);
             session.advertise();
+            if session.origin() == Origin::Resumed && session.context_used() > 0 {
+                session.advertise_usage();
+            }
             for what in left_out {
                 session.notify(Notice::new(Severity::Warning, what));
             }

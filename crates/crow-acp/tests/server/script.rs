@@ -163,6 +163,12 @@ impl CrowHooks for Script {
         }
     }
 
+    fn session_update(&self, update: &mut Update) {
+        if let Update::AgentMessage { text, .. } = update {
+            *text = text.replace("password", "********");
+        }
+    }
+
     fn before_prompt(&self, prompt: &mut Message) -> Result<(), String> {
         if prompt.text().contains("sk-") { Err("that looks like a secret key".into()) } else { Ok(()) }
     }

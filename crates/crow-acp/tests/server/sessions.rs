@@ -70,7 +70,8 @@ async fn a_loaded_session_is_replayed_before_the_response() {
             "agent_message_chunk",
             "user_message_chunk",
             "tool_call",
-            "agent_message_chunk"
+            "agent_message_chunk",
+            "usage_update"
         ]
     );
     let call = replay.iter().find(|update| update["sessionUpdate"] == "tool_call").unwrap();
@@ -81,9 +82,22 @@ async fn a_loaded_session_is_replayed_before_the_response() {
     assert_eq!(call["content"][0]["content"]["text"], "```\nout\n```");
     assert!(response["result"].is_object(), "{response}");
     assert_eq!(response["result"]["modes"]["currentModeId"], "full", "the mode is remembered");
-    client.update("available_commands_update").await;
+    let after = client.next().await.unwrap();
+    assert_eq!(after["params"]["update"]["sessionUpdate"], "available_commands_update", "{after}");
     let (shown, answer) = client.prompt(&session, "and on").await;
     assert_eq!((said(&shown).as_str(), &answer["result"]["stopReason"]), ("and on", &json!("end_turn")));
+}
+
+#[tokio::test]
+async fn a_replay_goes_through_the_last_view_too() {
+    let (mut client, session) = Client::with_session().await;
+    let (live, _) = client.prompt(&session, "the password").await;
+    assert_eq!(said(&live), "the ********");
+    client.request("session/close", json!({ "sessionId": session })).await;
+    client.shown(&session);
+    let directory = client.directory.clone();
+    client.request("session/load", json!({ "sessionId": session, "cwd": directory })).await;
+    assert_eq!(said(&client.shown(&session)), "the ********");
 }
 
 #[tokio::test]
