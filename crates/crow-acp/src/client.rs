@@ -144,7 +144,12 @@ pub struct ClientCommand {
 
 impl ClientCommand {
     /// A command of the call `call_id`, with the client's environment, 1 MiB of output and two minutes.
-    pub fn new(call_id: impl Into<String>, program: impl Into<String>, args: Vec<String>, cwd: impl Into<PathBuf>) -> Self {
+    pub fn new(
+        call_id: impl Into<String>,
+        program: impl Into<String>,
+        args: Vec<String>,
+        cwd: impl Into<PathBuf>,
+    ) -> Self {
         Self {
             call_id: call_id.into(),
             program: program.into(),

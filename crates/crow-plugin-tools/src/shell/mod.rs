@@ -18,6 +18,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, QueueSelector, Termios};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -56,6 +57,8 @@ pub(crate) struct ShellOptions {
 pub(crate) enum ShellError {
     #[error("the shell `{0}` cannot be started: {1}")]
     Start(String, std::io::Error),
+    #[error("the directory {} does not exist any more", .0.display())]
+    Directory(PathBuf),
     #[error("no terminal can be opened: {0}")]
     Terminal(#[from] pty_process::Error),
     #[error("the terminal cannot be set up: {0}")]
@@ -91,7 +94,7 @@ pub(crate) struct Shell {
     commands: ChildStdin,
     keyboard: pty_process::OwnedWritePty,
     /// Our own hold on the terminal's other side: to put right what a command did to it.
-    terminal: OwnedFd,
+    terminal: Arc<OwnedFd>,
     modes: Termios,
     inbox: Arc<Inbox>,
     reader: tokio::task::AbortHandle,
@@ -109,6 +112,9 @@ struct Process {
 impl Shell {
     /// Starts a shell.
     pub(crate) fn start(options: &ShellOptions) -> Result<Self, ShellError> {
+        if !options.cwd.is_dir() {
+            return Err(ShellError::Directory(options.cwd.clone()));
+        }
         let (pty, pts) = pty_process::open()?;
         pty.resize(pty_process::Size::new(ROWS, COLUMNS))?;
         let terminal = pts.as_fd().try_clone_to_owned().map_err(pty_process::Error::Io)?;
@@ -147,7 +153,7 @@ impl Shell {
             process: Some(Process { child, tree: kill::Tree::new(pid, mark) }),
             commands,
             keyboard,
-            terminal,
+            terminal: Arc::new(terminal),
             modes,
             inbox,
             reader,
@@ -182,8 +188,8 @@ impl Shell {
             return Err(ShellError::Nul);
         }
         let deadline = Instant::now() + limit;
-        rustix::termios::tcflush(&self.terminal, QueueSelector::IFlush)?;
-        rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.modes)?;
+        rustix::termios::tcflush(&*self.terminal, QueueSelector::IFlush)?;
+        rustix::termios::tcsetattr(&*self.terminal, OptionalActions::Now, &self.modes)?;
         let _listening = self.inbox.listen();
         let script = self.script(command);
         let Some(process) = &mut self.process else { return Ok(End::ShellGone { code: None, signal: None }) };
@@ -191,6 +197,7 @@ impl Shell {
         let work = async {
             let send = async {
                 let _ = self.keyboard.write_all(&END_OF_INPUT).await;
+                arrived(Arc::clone(&self.terminal)).await;
                 // If the shell is gone this fails, and waiting for it tells.
                 let _ = self.commands.write_all(script.as_bytes()).await;
                 let _ = self.commands.flush().await;
@@ -263,6 +270,16 @@ impl Drop for Shell {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Waits until what was typed has arrived: a command that changes the terminal's modes at once would else see it echoed.
+async fn arrived(terminal: Arc<OwnedFd>) {
+    let wait = move || {
+        let mut input = [PollFd::new(&*terminal, PollFlags::IN)];
+        let limit = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        rustix::event::poll(&mut input, Some(&limit))
+    };
+    let _ = tokio::task::spawn_blocking(wait).await;
 }
 
 /// Reads what the terminal prints until nobody holds its other side.

@@ -144,14 +144,15 @@ async fn output_is_live_and_whole_whatever_it_is() {
 async fn jobs_in_the_background_go_on_and_are_heard() {
     let (_dir, base) = temporary();
     let mut shell = Shell::start(&options("bash", &base)).unwrap();
-    ok(&mut shell, "(until [ -e go ]; do sleep 0.01; done; seq 1 40000; touch printed) &").await;
+    ok(&mut shell, "(until [ -e go ]; do sleep 0.01; done; seq 1 100000; touch printed) &").await;
     ok(&mut shell, "touch go").await;
     while !base.join("printed").exists() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let output = ok(&mut shell, "echo mine").await;
-    assert!(output.ends_with("39999\n40000\nmine\n"), "{}", &output[output.len().saturating_sub(100)..]);
-    assert!(output.len() <= 80 << 10, "what nobody takes is bounded");
+    assert!(output.ends_with("99999\n100000\nmine\n"), "{}", &output[output.len().saturating_sub(100)..]);
+    // What waits is bounded: 64 KiB with us, and what the system holds on top of that.
+    assert!(output.len() < 300 << 10, "{} bytes", output.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,7 +191,8 @@ async fn a_shell_that_is_none_is_a_clear_error() {
     let (_dir, base) = temporary();
     let error = Shell::start(&options("/no/such/shell", &base)).unwrap_err().to_string();
     assert!(error.starts_with("the shell `/no/such/shell` cannot be started: "), "{error}");
-    assert!(Shell::start(&options("bash", &base.join("gone"))).is_err());
+    let error = Shell::start(&options("bash", &base.join("gone"))).unwrap_err().to_string();
+    assert!(error.ends_with("/gone does not exist any more"), "{error}");
 }
 
 /// The other half of the next test: an agent that is about to be killed.
