@@ -4,6 +4,7 @@
 //! that reads; the scripted server has threads of its own.
 #![allow(missing_docs, clippy::print_stdout)]
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,7 @@ async fn ours(agent: &Agent, request: &Request) -> (usize, Duration, Duration, D
     let (begin, busy) = (Instant::now(), cpu());
     provider.handler.stream(request, &mut Deltas::new(&mut counter)).await.expect("an answer");
     let first = counter.first.map_or(Duration::ZERO, |first| first - begin);
-    (counter.count, first, begin.elapsed(), cpu() - busy)
+    (counter.count, first, begin.elapsed(), cpu().saturating_sub(busy))
 }
 
 /// The same bytes, unread.
@@ -78,7 +79,7 @@ async fn floor(client: &reqwest::Client, server: &ModelServer, bytes: usize) -> 
         first.get_or_insert_with(|| begin.elapsed());
         black_box(bytes);
     }
-    (first.unwrap_or_default(), begin.elapsed(), cpu() - busy)
+    (first.unwrap_or_default(), begin.elapsed(), cpu().saturating_sub(busy))
 }
 
 fn client() -> reqwest::Client {
@@ -99,14 +100,14 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn parsing() {
     let events = 20_000;
-    let text: String = (0..events)
-        .map(|number| {
-            format!(
-                "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
-                 \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"word {number}\"}},\"finish_reason\":null}}]}}\n\n"
-            )
-        })
-        .collect();
+    let mut text = String::new();
+    for number in 0..events {
+        let _ = write!(
+            text,
+            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+             \"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"word {number}\"}},\"finish_reason\":null}}]}}\n\n"
+        );
+    }
     let packets: Vec<&[u8]> = text.as_bytes().chunks(8_192).collect();
     let time = |run: &dyn Fn() -> usize| {
         median(

@@ -110,6 +110,34 @@ mod tests {
         assert!(error.contains("HTTPS_PROXY") && !error.contains("secret"), "{error}");
     }
 
+    /// The status with which `url` answers a client made in this environment, or why it does not.
+    async fn get(url: &str, pairs: &[(&str, &str)]) -> Result<u16, String> {
+        let env = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let route = Route { ca_file: None, proxy: None, connect_timeout: Duration::from_secs(5) };
+        let client = build(&route, env).map_err(|error| error.message)?;
+        let sent = client.get(url).send().await;
+        sent.map(|response| response.status().as_u16()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn who_is_asked_through_a_proxy() {
+        // A model server answers whatever it is asked for, so it does as a proxy.
+        let server = crow_tests::ModelServer::start();
+        let proxy = format!("127.0.0.1:{}", server.port());
+        let elsewhere = "http://model.invalid/v1/models";
+        assert_eq!(get(elsewhere, &[("http_proxy", &proxy)]).await, Ok(200));
+        assert_eq!(get(elsewhere, &[("ALL_PROXY", &format!("http://{proxy}"))]).await, Ok(200));
+        assert_eq!(server.all_requests().len(), 2);
+        // Not for whom NO_PROXY names, not for other schemes, never for this machine.
+        assert!(get(elsewhere, &[("HTTP_PROXY", &proxy), ("NO_PROXY", "model.invalid")]).await.is_err());
+        assert!(get(elsewhere, &[("HTTPS_PROXY", &proxy)]).await.is_err());
+        assert_eq!(server.all_requests().len(), 2);
+        let here = format!("{}/models", server.base_url());
+        assert_eq!(get(&here, &[("HTTP_PROXY", "127.0.0.1:1"), ("ALL_PROXY", "127.0.0.1:1")]).await, Ok(200));
+        let here = here.replace("127.0.0.1", "localhost");
+        assert_eq!(get(&here, &[("HTTP_PROXY", "127.0.0.1:1")]).await, Ok(200));
+    }
+
     #[test]
     fn providers_that_are_reached_the_same_way_share_a_client() {
         let clients = Clients::default();

@@ -1,7 +1,9 @@
 //! Server-sent events: bytes in, the `data` of each event out.
 //!
 //! Works on bytes throughout: a character whose bytes arrive in two packets is whole again by the time its event is.
-//! Comments, ids, event names and retry times are skipped; nothing here needs them.
+//! Comments, ids, event names and retry times are skipped; nothing here needs them. That, and borrowing instead of
+//! copying, is why this is not `eventsource-stream`, which takes at least ten times as long (`benches/stream.rs`) and with
+//! which the tests compare it.
 
 use std::ops::Range;
 
