@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::budget;
-use crate::answers::{EndReason, Response, RunError, RunOutcome};
+use crate::answers::{CompactReport, CompactTrigger, EndReason, Response, RunError, RunOutcome};
 use crate::client::{AskError, Client, Question};
 use crate::config::Config;
 use crate::delta::Deltas;
@@ -382,6 +382,15 @@ impl Agent {
         let completion = hooks.call_llm(self, session, &mut request, Deltas::new(&mut sink)).await?;
         let completion = completion.ok_or_else(|| run::no_provider(&model))?;
         Ok(sink.into_response(&request, completion))
+    }
+
+    /// Makes a session's conversation shorter for the model, by `compact`. The log keeps all of it.
+    ///
+    /// # Errors
+    /// Tool calls wait for their results, no plugin compacts, or a hook failed or vetoed.
+    pub async fn compact(&self, session: &Session, trigger: CompactTrigger) -> Result<CompactReport, RunError> {
+        let _unhurried = budget::Pause::begin();
+        run::compact(self, session, &self.hooks(), trigger).await
     }
 
     /// Runs a future beside everything else, until it ends or the agent does. Started from inside a hook, its own hook

@@ -492,8 +492,16 @@ impl Session {
         });
     }
 
-    pub(crate) fn set_context_used(&self, tokens: u64) {
-        self.state(|state| state.context_used = tokens);
+    /// Puts `with` in the place of `old`, the messages as they were, and gives the messages as they are then: what was
+    /// added since comes behind. The context shrinks by `saved` tokens; its fixed part, system prompt and tools, stays.
+    pub(crate) fn replace_messages(&self, old: &[Message], with: Vec<Message>, saved: u64) -> Vec<Message> {
+        self.state(|state| {
+            let mut messages = with;
+            messages.extend(state.messages.drain(..).skip(old.len()));
+            state.messages.clone_from(&messages);
+            state.context_used = state.context_used.saturating_sub(saved);
+            messages
+        })
     }
 
     /// Cancels the run under way and the prompts queued behind it.

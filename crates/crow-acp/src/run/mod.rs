@@ -2,6 +2,7 @@
 
 mod answer;
 mod closing;
+mod compaction;
 mod request;
 mod tools;
 
@@ -12,7 +13,7 @@ use crow_hooks::HookError;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
-use crate::answers::{CompactTrigger, ContextUse, Response, RunError, RunOutcome, StopReason, Turn};
+use crate::answers::{Response, RunError, RunOutcome, StopReason, Turn};
 use crate::event::EventKind;
 use crate::hooks::Hooks;
 use crate::message::Message;
@@ -23,6 +24,7 @@ use crate::update::{Notice, Severity, Update};
 
 use answer::Answer;
 pub(crate) use answer::Silent;
+pub(crate) use compaction::compact;
 use tools::OpenCall;
 
 /// How long the closing part of a run may take.
@@ -162,16 +164,6 @@ impl Run {
             self.session.notify(Notice::new(Severity::Warning, message));
         }
         Ended::Stop(reason)
-    }
-
-    pub(crate) fn asked_to_compact() -> CompactTrigger {
-        CompactTrigger::Asked { focus: None }
-    }
-
-    pub(crate) fn context_use(&self, overflow: bool) -> ContextUse {
-        let model = self.session.model().and_then(|id| self.agent.model(&id));
-        let (window, max_output) = model.map_or((None, None), |model| (model.context_window, model.max_output));
-        ContextUse::new(self.session.context_used(), window, max_output, overflow)
     }
 
     /// The stop reason that an answer without tool calls means; `None` if there are calls.

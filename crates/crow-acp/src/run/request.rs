@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::answer::{Answer, Stream, estimate};
 use super::{Ended, Run, new_id, no_model, no_provider};
-use crate::answers::{CompactPlan, CompactReport, CompactTrigger, Recovery, Response, RunError};
+use crate::answers::{CompactTrigger, Recovery, Response, RunError};
 use crate::delta::{DeltaRefused, Deltas};
 use crate::event::EventKind;
 use crate::hooks::BeforeLlmRequest;
@@ -220,36 +220,6 @@ impl Run {
             }
             None => self.record(event).await,
         }
-    }
-
-    /// `compact` → `after_compact`. A veto or a failure is told, and the run goes on with what it has.
-    pub(crate) async fn compact(&mut self, trigger: CompactTrigger) -> Result<(), Ended> {
-        let (agent, session) = (&self.agent, &self.session);
-        let overflow = trigger == CompactTrigger::Overflow;
-        let plan = CompactPlan::new(trigger.clone(), self.context_use(overflow), session.messages());
-        let before: u64 = plan.messages.iter().map(Message::estimated_tokens).sum();
-        let compacted = self.interruptible(self.hooks.compact(agent, session, &plan)).await?;
-        let compaction = match compacted {
-            Ok(Some(compaction)) => compaction,
-            Ok(None) => {
-                session.notify(Notice::new(Severity::Warning, "the conversation was not compacted: no plugin does it"));
-                return Ok(());
-            }
-            Err(error) => {
-                session.notify(Notice::new(Severity::Warning, format!("the conversation was not compacted: {error}")));
-                return Ok(());
-            }
-        };
-        let after: u64 = compaction.messages.iter().map(Message::estimated_tokens).sum();
-        session.state(|state| state.messages.clone_from(&compaction.messages));
-        session.set_context_used(after);
-        self.record(EventKind::Compacted { messages: compaction.messages, summary: compaction.summary }).await;
-        self.session.advertise_usage();
-        let (agent, session) = (&self.agent, &self.session);
-        let report = CompactReport::new(trigger, before, after);
-        let told = self.hooks.after_compact(agent, session, &report);
-        self.until_cancelled(told).await?;
-        Ok(())
     }
 }
 

@@ -1,0 +1,89 @@
+//! `[plugins.compaction]`. Plain numbers, so that a project may set them too.
+
+use crow_acp::ContextUse;
+use serde::Deserialize;
+
+/// The configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Tokens of the window that stay free for the answer; the model's own output limit if that is more.
+    pub(crate) reserve: u64,
+    /// Compact from this share of the window on, whatever is free. 1 leaves it to `reserve`.
+    pub(crate) threshold: f64,
+    /// The share of the usable window to get down to.
+    pub(crate) target: f64,
+    /// Tokens at the end of the conversation that stay as they are.
+    pub(crate) keep_tokens: u64,
+    /// Tokens of the user's own words, the latest first, that stay letter by letter.
+    pub(crate) user_tokens: u64,
+    /// Most tokens of a summary.
+    pub(crate) summary_tokens: u64,
+    /// The model that writes summaries, as `PROVIDER/MODEL`; the session's if empty.
+    pub(crate) model: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reserve: 16_000,
+            threshold: 1.0,
+            target: 0.5,
+            keep_tokens: 20_000,
+            user_tokens: 10_000,
+            summary_tokens: 4_000,
+            model: String::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Tokens above which to compact; `None` if the window is not known.
+    pub(crate) fn limit(&self, context: &ContextUse) -> Option<u64> {
+        let window = context.window?;
+        let reserve = self.reserve.max(context.max_output.unwrap_or(0));
+        // A model whose output limit is its whole window still gets half of it for reading.
+        let usable = window.saturating_sub(reserve).max(window / 2);
+        Some(usable.min((window as f64 * self.threshold.clamp(0.1, 1.0)) as u64))
+    }
+
+    /// Tokens that the messages should come to, of `now`.
+    pub(crate) fn goal(&self, context: &ContextUse, now: u64) -> u64 {
+        let share = self.target.clamp(0.1, 0.9);
+        let usable = match self.limit(context) {
+            Some(limit) => limit,
+            // Only an overflow tells that the window is smaller than what is in use.
+            None => context.used.max(now),
+        };
+        // System prompt and tools are in the context too and do not shrink.
+        let fixed = context.used.saturating_sub(now);
+        let goal = (usable as f64 * share) as u64;
+        goal.saturating_sub(fixed).max(usable / 10).min(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_the_answer_stays_free() {
+        let settings = Settings::default();
+        let context = |window, max_output| ContextUse::new(0, window, max_output, false);
+        assert_eq!(settings.limit(&context(Some(128_000), None)), Some(112_000));
+        assert_eq!(settings.limit(&context(Some(128_000), Some(32_000))), Some(96_000));
+        assert_eq!(settings.limit(&context(Some(32_000), Some(32_000))), Some(16_000));
+        assert_eq!(settings.limit(&context(None, None)), None);
+        let early = Settings { threshold: 0.5, ..settings };
+        assert_eq!(early.limit(&context(Some(128_000), None)), Some(64_000));
+    }
+
+    #[test]
+    fn every_key_changes_something() {
+        // Keys are fields, and `deny_unknown_fields` makes any other an error; each is read in this crate.
+        let text = r#"{ "reserve": 1, "threshold": 0.5, "target": 0.4, "keep_tokens": 2, "user_tokens": 3, "summary_tokens": 4, "model": "p/m" }"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        assert_ne!(settings, Settings::default());
+        assert!(serde_json::from_str::<Settings>(r#"{ "reserv": 1 }"#).is_err());
+    }
+}
