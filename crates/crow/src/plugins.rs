@@ -1,7 +1,10 @@
 //! The built-in plugins, all of them. Nothing else in this program knows their names.
 
-use crow_acp::PluginManager;
 use crow_acp::crow_hooks::RegisterError;
+use crow_acp::{Agent, PluginManager, SessionRecord};
+use crow_plugin_persistence::{Archive, Persistence};
+
+use crate::exit::Failure;
 
 /// A plugin that is linked into this program.
 #[derive(Debug, Clone, Copy)]
@@ -79,4 +82,18 @@ pub(crate) fn off(plugins: &PluginManager) -> Vec<&'static str> {
 pub(crate) fn installed(plugins: &PluginManager) -> Vec<String> {
     let on = plugins.names().into_iter().map(|name| name.to_string());
     on.chain(off(plugins).into_iter().map(str::to_owned)).collect()
+}
+
+/// A session as the built-in store has it, without taking it from the Crow that may be working on it. `None`: it is not
+/// there, or the store is switched off.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) fn look_up(agent: &Agent, id: &str) -> Result<Option<SessionRecord>, Failure> {
+    if agent.plugins().get_plugin::<Persistence>("persistence").is_none() {
+        return Ok(None);
+    }
+    let archive = Archive::of(&agent.config()).map_err(|error| Failure::failed(error.to_string()))?;
+    let record = archive.map(|mut archive| archive.record(id)).transpose();
+    record.map(Option::flatten).map_err(|error| Failure::failed(error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! `crow sessions`: past conversations.
 
-use crow_acp::{Agent, SessionQuery, SessionRecord, SessionSummary};
+use crow_acp::{Agent, SessionQuery, SessionSummary};
 use serde_json::json;
 
 use crate::args::{Cli, Sessions};
@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::host::{self, Host};
 use crate::render::{Palette, Style, clean};
 use crate::time::{ago, iso};
-use crate::transcript;
+use crate::{plugins, transcript};
 
 /// Most sessions that are looked through.
 const MOST: usize = 1000;
@@ -54,8 +54,11 @@ async fn list(agent: &Agent, here: bool, json: bool) -> Result<(), Failure> {
 
 async fn show(agent: &Agent, start: &str, json: bool) -> Result<(), Failure> {
     let id = find(agent, start).await?;
-    let record: Option<SessionRecord> =
-        agent.hooks().load_session(agent, &id).await.map_err(crow_acp::RunError::from)?;
+    // Some other Crow may be working on it; loading would be refused then.
+    let record = match plugins::look_up(agent, &id)? {
+        Some(record) => Some(record),
+        None => agent.hooks().load_session(agent, &id).await.map_err(crow_acp::RunError::from)?,
+    };
     let record = record.ok_or_else(|| none(start))?;
     if json {
         let text = serde_json::to_string(&record).map_err(|error| Failure::failed(error.to_string()))?;
