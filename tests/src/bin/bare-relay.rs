@@ -8,6 +8,7 @@
 use std::{
     collections::HashMap,
     env,
+    future::ready,
     io::{Write, stdout},
     sync::Arc,
 };
@@ -18,7 +19,7 @@ use tokio::{
     sync::Mutex,
 };
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client without TLS");
     let url = format!("{}/chat/completions", env::var("OPENAI_BASE_URL").unwrap_or_default());
@@ -66,11 +67,24 @@ async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Ve
     let mut text = String::new();
     let mut calls = Vec::new();
     let mut buffer = Vec::new();
-    while let Ok(Some(bytes)) = response.chunk().await {
+    let mut updates = String::new();
+    loop {
+        // What has arrived already goes out together; nothing waits for what has not.
+        let chunk = tokio::select! {
+            biased;
+            chunk = response.chunk() => chunk,
+            () = ready(()), if !updates.is_empty() => {
+                write(&updates);
+                updates.clear();
+                continue;
+            }
+        };
+        let Ok(Some(bytes)) = chunk else {
+            break;
+        };
         buffer.extend_from_slice(&bytes);
         let end = buffer.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         let whole: Vec<u8> = buffer.drain(..end).collect();
-        let mut updates = String::new();
         for data in whole.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"data: ")) {
             let Ok(event) = serde_json::from_slice::<Value>(data) else {
                 continue;
@@ -87,10 +101,8 @@ async fn turn(http: &reqwest::Client, url: &str, session: &str, history: &mut Ve
             }
             calls.extend(delta["tool_calls"].as_array().into_iter().flatten().cloned());
         }
-        if !updates.is_empty() {
-            write(&updates);
-        }
     }
+    write(&updates);
     history.push(json!({ "role": "assistant", "content": text, "tool_calls": calls }));
     for call in &calls {
         let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
