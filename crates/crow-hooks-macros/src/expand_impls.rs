@@ -162,9 +162,13 @@ fn wrapper(method: &Method) -> TokenStream {
                 let __outcome = {
                     let (__next, __guard) = __frame.enter();
                     let __next: #ty = __next;
-                    __guard.run(async move { __to.outcome(Self::#name(__this, __next).await) }).await
+                    let __wrapper = ::core::pin::pin!(Self::#name(__this, __next));
+                    __guard.run(__wrapper).await.map(|__outcome| __to.outcome(__outcome))
                 };
-                __frame.leave(__outcome).await
+                match __frame.leave(__outcome) {
+                    ::core::option::Option::Some(__result) => __result,
+                    ::core::option::Option::None => __frame.skip().await,
+                }
             }))
         }
     } else {

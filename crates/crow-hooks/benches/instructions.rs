@@ -10,7 +10,9 @@ mod cases;
 /// What may be added to the committed counts.
 const TOLERANCE: f64 = 1.05;
 
-const CASES: [(&str, fn() -> cases::Run); 12] = [
+type Case = (&'static str, fn() -> cases::Run);
+
+const CASES: [Case; 12] = [
     ("no impls, async", cases::no_impls),
     ("no impls, sync", cases::no_impls_plain),
     ("1 sync impl", || cases::sync_impls(1)),

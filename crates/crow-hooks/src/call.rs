@@ -4,8 +4,10 @@
 //! when an impl has to be awaited and others follow it is the rest of the loop boxed.
 
 use std::{
+    future::poll_fn,
     mem,
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,7 +18,7 @@ use crate::{
     BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, ImplOutcome, Timer, Trail,
     answer::Answer,
     depth,
-    guard::{Running, caught},
+    guard::{First, Running, caught, first},
     list::{Entry, HookList, Implement, Wrap},
     monitor::{CallWatch, Installed, Watch},
     next::{Frame, Wrapped},
@@ -39,6 +41,12 @@ pub(crate) struct Env {
 }
 
 impl Env {
+    /// Whether each impl has to be looked at.
+    #[inline]
+    fn is_attentive(&self) -> bool {
+        !self.monitors.is_empty() || self.timer.is_some()
+    }
+
     /// Tells the host of an error that ends nothing.
     pub(crate) fn report(&self, error: &HookError) {
         if let Some(sink) = &self.on_error {
@@ -71,18 +79,14 @@ pub(crate) enum Chain<'a, H: Hook> {
     Last(Last<'a, H>),
     /// Something is being awaited that others follow.
     Rest(BoxFuture<'a, Called<H>>),
-    /// The result is known.
-    Ready(Called<H>),
     /// The result has been given.
     Done,
 }
 
 /// The last impl and what was collected before it.
 pub(crate) struct Last<'a, H: Hook> {
-    cx: Cx<'a, H>,
-    entry: &'a Entry<dyn Implement<H>>,
-    running: Running<'a, H::Output>,
-    watch: Option<Watch<'a>>,
+    running: Running<'a, H>,
+    env: &'a Env,
     out: H::Collected,
 }
 
@@ -90,8 +94,14 @@ pub(crate) struct Last<'a, H: Hook> {
 impl<H: Hook> Unpin for Chain<'_, H> {}
 
 impl<'a, H: Hook> Chain<'a, H> {
+    #[inline]
     pub(crate) fn new(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, args: H::Args<'a>) -> Self {
         if wrappers.is_empty() && cx.list.impls.is_empty() { Self::Empty } else { Self::Start(cx, wrappers, args) }
+    }
+
+    /// Takes what there is out, so that it can be used up.
+    fn take(&mut self) -> Self {
+        mem::replace(self, Self::Done)
     }
 }
 
@@ -99,78 +109,109 @@ impl<H: Hook> Future for Chain<'_, H> {
     type Output = Called<H>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let done = match &mut *self {
-                Self::Rest(rest) => rest.as_mut().poll(task),
-                Self::Last(last) => match Pin::new(&mut last.running).poll(task) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(given) => {
-                        let Self::Last(mut last) = mem::replace(&mut *self, Self::Done) else { continue };
-                        let flow = accept(last.cx, last.entry, last.watch, given, &mut last.out);
-                        return Poll::Ready(match flow {
-                            ControlFlow::Break(Some(error)) => Err(error),
-                            _ => Ok(last.out),
-                        });
-                    }
-                },
-                _ => match mem::replace(&mut *self, Self::Done) {
-                    Self::Start(cx, wrappers, args) => {
-                        *self = begin(cx, wrappers, args);
-                        continue;
-                    }
-                    Self::Empty => return Poll::Ready(Ok(H::Collected::default())),
-                    Self::Ready(result) => return Poll::Ready(result),
-                    _ => panic!("a hook call was polled after it had given its result"),
-                },
-            };
-            if done.is_ready() {
-                *self = Self::Done;
+        if let Self::Start(..) = &*self
+            && let Self::Start(cx, wrappers, args) = self.take()
+        {
+            match begin(cx, wrappers, args, task) {
+                Begun::Done(result) => return Poll::Ready(result),
+                Begun::Waits(last) => {
+                    *self = Self::Last(last);
+                    return Poll::Pending;
+                }
+                Begun::Boxed(rest) => *self = Self::Rest(rest),
             }
-            return done;
         }
+        let done = match &mut *self {
+            Self::Rest(rest) => rest.as_mut().poll(task),
+            Self::Last(last) => match Pin::new(&mut last.running).poll(task) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(given) => Poll::Ready(match accept::<H>(last.env, given, &mut last.out) {
+                    ControlFlow::Break(Some(error)) => Err(error),
+                    _ => Ok(mem::take(&mut last.out)),
+                }),
+            },
+            _ => match self.take() {
+                Self::Empty => Poll::Ready(Ok(H::Collected::default())),
+                _ => panic!("a hook call was polled after it had given its result"),
+            },
+        };
+        if done.is_ready() {
+            *self = Self::Done;
+        }
+        done
     }
 }
 
+/// How far a call gets at once.
+enum Begun<'a, H: Hook> {
+    /// To its end.
+    Done(Called<H>),
+    /// To its last impl, which waits.
+    Waits(Last<'a, H>),
+    /// To something that is to be polled.
+    Boxed(BoxFuture<'a, Called<H>>),
+}
+
 /// Enters the outermost wrapper, or runs impls until one has to be awaited.
-fn begin<'a, H: Hook>(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, mut args: H::Args<'a>) -> Chain<'a, H> {
+fn begin<'a, H: Hook>(
+    cx: Cx<'a, H>,
+    wrappers: Wrappers<'a, H>,
+    mut args: H::Args<'a>,
+    task: &mut Context<'_>,
+) -> Begun<'a, H> {
     if let Some((outer, inner)) = wrappers.split_first() {
         return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args))) {
-            Ok(Wrapped::Later(rest)) => Chain::Rest(rest),
-            Ok(Wrapped::Ready(result)) => Chain::Ready(result),
-            Err(panicked) => Chain::Ready(Err(panicked)),
+            Ok(Wrapped::Later(rest)) => Begun::Boxed(rest),
+            Ok(Wrapped::Ready(result)) => Begun::Done(result),
+            Err(panicked) => Begun::Done(Err(panicked)),
         };
     }
     let mut out = H::Collected::default();
-    match run_plain(cx, 0, &mut args, &mut out) {
-        Stop::Finished => Chain::Ready(Ok(out)),
-        Stop::Failed(error) => Chain::Ready(Err(error)),
-        Stop::Deferred(at) if at + 1 < cx.list.impls.len() => Chain::Rest(Box::pin(rest(cx, at, args, out))),
-        Stop::Deferred(at) => {
-            let entry = &cx.list.impls[at];
-            let watch = Watch::start(cx.env, cx.trail, &entry.info);
-            let running = start(cx, entry, args);
-            Chain::Last(Last { cx, entry, running, watch, out })
-        }
+    let at = match run_plain(cx, 0, &mut args, &mut out) {
+        Stop::Finished => return Begun::Done(Ok(out)),
+        Stop::Failed(error) => return Begun::Done(Err(error)),
+        Stop::Deferred(at) => at,
+    };
+    if at + 1 < cx.list.impls.len() {
+        return Begun::Boxed(Box::pin(rest(cx, at, args, out)));
+    }
+    // The last impl may keep the arguments: it needs no box around it.
+    match first(cx, &cx.list.impls[at], args, task) {
+        First::Waits(running) => Begun::Waits(Last { running, env: cx.env, out }),
+        First::Given(given) => Begun::Done(match accept::<H>(cx.env, given, &mut out) {
+            ControlFlow::Break(Some(error)) => Err(error),
+            _ => Ok(out),
+        }),
     }
 }
 
 /// The loop from the first impl that has to be awaited.
 async fn rest<'a, H: Hook>(cx: Cx<'a, H>, mut at: usize, mut args: H::Args<'a>, mut out: H::Collected) -> Called<H> {
-    loop {
-        let entry = &cx.list.impls[at];
-        let watch = Watch::start(cx.env, cx.trail, &entry.info);
-        let given = start(cx, entry, H::reborrow(&mut args)).await;
-        match accept(cx, entry, watch, given, &mut out) {
-            ControlFlow::Continue(()) => {}
+    while let Some(entry) = cx.list.impls.get(at) {
+        if !entry.deferred {
+            match run_plain(cx, at, &mut args, &mut out) {
+                Stop::Finished => return Ok(out),
+                Stop::Failed(error) => return Err(error),
+                Stop::Deferred(next) => at = next,
+            }
+            continue;
+        }
+        let mut once = Some(H::reborrow(&mut args));
+        let begun = poll_fn(|task| match once.take() {
+            Some(args) => Poll::Ready(first(cx, entry, args, task)),
+            None => Poll::Pending,
+        });
+        let given = match begun.await {
+            First::Given(given) => given,
+            First::Waits(running) => running.await,
+        };
+        match accept::<H>(cx.env, given, &mut out) {
+            ControlFlow::Continue(()) => at += 1,
             ControlFlow::Break(None) => return Ok(out),
             ControlFlow::Break(Some(error)) => return Err(error),
         }
-        match run_plain(cx, at + 1, &mut args, &mut out) {
-            Stop::Finished => return Ok(out),
-            Stop::Failed(error) => return Err(error),
-            Stop::Deferred(next) => at = next,
-        }
     }
+    Ok(out)
 }
 
 /// The whole call of a sync hook.
@@ -199,15 +240,60 @@ enum Stop {
     Deferred(usize),
 }
 
-/// Runs impls on the spot, from position `from` on.
-fn run_plain<H: Hook>(cx: Cx<'_, H>, from: usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
+/// Runs impls on the spot, from position `at` on.
+fn run_plain<H: Hook>(cx: Cx<'_, H>, mut at: usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
+    if cx.trail.is_some() || cx.env.is_attentive() {
+        return run_attentively(cx, at, args, out);
+    }
+    loop {
+        // One guard for all of them: `at` tells who panicked.
+        match catch_unwind(AssertUnwindSafe(|| run_quickly(cx, &mut at, args, out))) {
+            Ok(stop) => return stop,
+            Err(payload) => {
+                let info = &cx.list.impls[at].info;
+                let panicked = HookError::panicked(info.plugin.clone(), info.hook, payload);
+                match accept::<H>(cx.env, Err(panicked), out) {
+                    ControlFlow::Break(Some(error)) => return Stop::Failed(error),
+                    _ => at += 1,
+                }
+            }
+        }
+    }
+}
+
+/// The loop itself. `at` is the impl that is running.
+#[inline]
+fn run_quickly<H: Hook>(cx: Cx<'_, H>, at: &mut usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
+    while let Some(entry) = cx.list.impls.get(*at) {
+        if entry.deferred {
+            return Stop::Deferred(*at);
+        }
+        let given = match Span::of(&entry.info).run(|| entry.run.call(H::reborrow(args))) {
+            Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
+            Answer::Later(_) => Err(not_sync(&entry.info)),
+        };
+        match accept::<H>(cx.env, given, out) {
+            ControlFlow::Continue(()) => *at += 1,
+            ControlFlow::Break(None) => return Stop::Finished,
+            ControlFlow::Break(Some(error)) => return Stop::Failed(error),
+        }
+    }
+    Stop::Finished
+}
+
+/// The same when somebody watches, or a clock runs: impl by impl.
+#[cold]
+fn run_attentively<H: Hook>(cx: Cx<'_, H>, from: usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
     for (at, entry) in cx.list.impls.iter().enumerate().skip(from) {
         if entry.deferred {
             return Stop::Deferred(at);
         }
         let watch = Watch::start(cx.env, cx.trail, &entry.info);
-        let given = call_plain(cx, entry, H::reborrow(args));
-        match accept(cx, entry, watch, given, out) {
+        let given = call_timed(cx, entry, H::reborrow(args));
+        if let Some(watch) = watch {
+            watch.finish(ImplOutcome::of(&given));
+        }
+        match accept::<H>(cx.env, given, out) {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(None) => return Stop::Finished,
             ControlFlow::Break(Some(error)) => return Stop::Failed(error),
@@ -216,28 +302,13 @@ fn run_plain<H: Hook>(cx: Cx<'_, H>, from: usize, args: &mut H::Args<'_>, out: &
     Stop::Finished
 }
 
-fn call_plain<'s, H: Hook>(
-    cx: Cx<'s, H>,
-    entry: &'s Entry<dyn Implement<H>>,
-    args: H::Args<'s>,
-) -> Result<Option<H::Output>, HookError> {
-    if cx.env.timer.is_some() {
-        return call_timed(cx, entry, args);
-    }
-    match caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args)))? {
-        Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
-        Answer::Later(_) => Err(not_sync(&entry.info)),
-    }
-}
-
-/// The same under a clock: a plain function cannot be interrupted, but it is reported.
-#[cold]
+/// Calls a plain impl by the clock: it cannot be interrupted, but it is reported.
 fn call_timed<'s, H: Hook>(
     cx: Cx<'s, H>,
     entry: &'s Entry<dyn Implement<H>>,
     args: H::Args<'s>,
 ) -> Result<Option<H::Output>, HookError> {
-    let limit = time::limit(&entry.info, H::SPEC, cx.env.default_budget);
+    let limit = cx.env.timer.as_ref().and_then(|_| time::limit(&entry.info, H::SPEC, cx.env.default_budget));
     let since = limit.map(|_| Instant::now());
     let answer = caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args)));
     if let (Some(limit), Some(took)) = (limit, since.map(|since| since.elapsed()))
@@ -252,32 +323,13 @@ fn call_timed<'s, H: Hook>(
     }
 }
 
-/// Calls an impl that may have to be awaited.
-fn start<'s, H: Hook>(cx: Cx<'s, H>, entry: &'s Entry<dyn Implement<H>>, args: H::Args<'s>) -> Running<'s, H::Output> {
-    match caught(&entry.info, || entry.run.call(args)) {
-        Ok(Answer::Later(future)) => Running::new(future, &entry.info, H::SPEC, cx.env),
-        Ok(Answer::Ready(given)) => Running::ready(given, &entry.info, H::SPEC, cx.env),
-        Err(error) => Running::failed(error, &entry.info, H::SPEC, cx.env),
-    }
-}
-
 /// Takes in what an impl gave. `Break(None)`: the call has its result.
 #[inline]
 fn accept<H: Hook>(
-    cx: Cx<'_, H>,
-    entry: &Entry<dyn Implement<H>>,
-    watch: Option<Watch<'_>>,
+    env: &Env,
     given: Result<Option<H::Output>, HookError>,
     out: &mut H::Collected,
 ) -> ControlFlow<Option<HookError>> {
-    debug_assert_eq!(entry.info.hook, H::SPEC.name, "an impl is in the list of its own hook");
-    if let Some(watch) = watch {
-        watch.finish(match &given {
-            Ok(Some(_)) => ImplOutcome::Value,
-            Ok(None) => ImplOutcome::None,
-            Err(error) => ImplOutcome::Failed(error),
-        });
-    }
     match given {
         Ok(None) => ControlFlow::Continue(()),
         Ok(Some(value)) => {
@@ -288,7 +340,7 @@ fn accept<H: Hook>(
             }
         }
         Err(error) if H::SPEC.isolate => {
-            cx.env.report(&error);
+            env.report(&error);
             ControlFlow::Continue(())
         }
         Err(error) => ControlFlow::Break(Some(error)),
@@ -312,15 +364,14 @@ pub(crate) fn not_sync(info: &ImplInfo) -> HookError {
 #[must_use = "a hook call does nothing until it is awaited"]
 pub struct Call<'a, H: Hook> {
     chain: Chain<'a, H>,
-    watched: Watched<'a>,
-    span: Option<Span>,
-    deepest: Option<usize>,
+    env: &'a Env,
+    begun: Option<Begin<'a>>,
 }
 
-enum Watched<'a> {
-    No,
-    From(&'a Env),
-    Begun(CallWatch<'a>),
+/// What is there from the first poll of a call on.
+struct Begin<'a> {
+    watch: Option<Box<CallWatch<'a>>>,
+    span: Span,
 }
 
 impl<H: Hook> Unpin for Call<'_, H> {}
@@ -332,14 +383,9 @@ impl<H: Hook> std::fmt::Debug for Call<'_, H> {
 }
 
 impl<'a, H: Hook> Call<'a, H> {
+    #[inline]
     pub(crate) fn new(list: &'a HookList<H>, env: &'a Env, args: H::Args<'a>) -> Self {
-        let watched = if env.monitors.is_empty() { Watched::No } else { Watched::From(env) };
-        Self {
-            chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args),
-            watched,
-            span: None,
-            deepest: env.deepest,
-        }
+        Self { chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args), env, begun: None }
     }
 
     /// Records in `trail` which impls ran and how each ended.
@@ -360,11 +406,7 @@ impl<'a, H: Hook> Call<'a, H> {
             Chain::Start(cx, wrappers, mut args) => {
                 let cx = Cx { list: cx.list, env: cx.env, trail: Some(&trail) };
                 let chain = Chain::Start(cx, wrappers, H::reborrow(&mut args));
-                let watched = match self.watched {
-                    Watched::From(env) => Watched::From(env),
-                    _ => Watched::No,
-                };
-                Call { chain, watched, span: None, deepest: self.deepest }.await?
+                Call { chain, env: self.env, begun: None }.await?
             }
             chain => {
                 self.chain = chain;
@@ -378,25 +420,33 @@ impl<'a, H: Hook> Call<'a, H> {
 impl<H: Hook> Future for Call<'_, H> {
     type Output = Called<H>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        if matches!((&self.chain, &self.watched), (Chain::Empty, Watched::No)) {
-            return Pin::new(&mut self.chain).poll(task);
+        if matches!(self.chain, Chain::Empty) && self.env.monitors.is_empty() {
+            self.chain = Chain::Done;
+            return Poll::Ready(Ok(H::Collected::default()));
         }
-        let _inside = match depth::enter(H::SPEC.name, self.deepest) {
+        self.go(task)
+    }
+}
+
+impl<H: Hook> Call<'_, H> {
+    fn go(&mut self, task: &mut Context<'_>) -> Poll<Called<H>> {
+        let _inside = match depth::enter(H::SPEC.name, self.env.deepest) {
             Ok(inside) => inside,
             Err(error) => {
                 self.chain = Chain::Done;
                 return Poll::Ready(Err(error));
             }
         };
-        if let Watched::From(env) = self.watched {
-            self.watched = Watched::Begun(CallWatch::start(env, H::SPEC));
-        }
-        let this = &mut *self;
-        let span = this.span.get_or_insert_with(|| Span::call(H::SPEC));
-        let poll = span.run(|| Pin::new(&mut this.chain).poll(task));
+        let env = self.env;
+        let begun = self.begun.get_or_insert_with(|| Begin {
+            watch: (!env.monitors.is_empty()).then(|| CallWatch::start(env, H::SPEC)),
+            span: Span::call(H::SPEC),
+        });
+        let poll = begun.span.run(|| Pin::new(&mut self.chain).poll(task));
         if let Poll::Ready(result) = &poll
-            && let Watched::Begun(watch) = mem::replace(&mut self.watched, Watched::No)
+            && let Some(watch) = begun.watch.take()
         {
             watch.finish(result.as_ref().map(drop));
         }

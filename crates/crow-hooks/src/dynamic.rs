@@ -418,7 +418,7 @@ impl<B: Backend, H: Bridge<B>> OutsideWrapper<B, H> {
         Box::pin(async move {
             let outcome = {
                 let (mut next, guard) = frame.enter();
-                let run = async move {
+                let run = std::pin::pin!(async move {
                     let context = &self.crossing.context;
                     let lent = self.crossing.lend(&next.args)?;
                     let entered = self.wrap.enter(H::SPEC, &lent).await?;
@@ -426,10 +426,13 @@ impl<B: Backend, H: Bridge<B>> OutsideWrapper<B, H> {
                     drop(lent);
                     let inner = next.run().await.and_then(|collected| H::lend_result(&collected, context));
                     H::take_result(entered.leave(inner).await?, context)
-                };
+                });
                 guard.run(run).await
             };
-            frame.leave(outcome).await
+            match frame.leave(outcome) {
+                Some(result) => result,
+                None => frame.skip().await,
+            }
         })
     }
 }

@@ -2,16 +2,18 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::atomic::{AtomicU8, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
 
 use crate::{
-    BoxFuture, ErrorKind, HookError, HookSpec, ImplInfo,
-    answer::Given,
-    call::{Env, failed},
+    BoxFuture, ErrorKind, Hook, HookError, HookSpec, ImplInfo, ImplOutcome,
+    answer::{Answer, Given},
+    call::{Cx, Env, failed},
+    list::{Entry, Implement},
+    monitor::Watch,
     next::RUNNING,
     time,
     trace::Span,
@@ -25,132 +27,202 @@ pub(crate) fn caught<T>(info: &ImplInfo, run: impl FnOnce() -> T) -> Result<T, H
 }
 
 /// The clock of one impl. It is set once the impl has to wait.
-pub(crate) struct Clock<'a> {
-    info: &'a ImplInfo,
-    spec: &'static HookSpec,
-    env: &'a Env,
-    alarm: Option<(Duration, BoxFuture<'static, ()>)>,
+#[derive(Default)]
+struct Clock(Option<Box<Alarm>>);
+
+struct Alarm {
+    limit: Duration,
+    rings: BoxFuture<'static, ()>,
 }
 
-impl<'a> Clock<'a> {
-    pub(crate) fn new(info: &'a ImplInfo, spec: &'static HookSpec, env: &'a Env) -> Self {
-        Self { info, spec, env, alarm: None }
-    }
-
+impl Clock {
     /// An error once the time is up.
-    fn check(&mut self, task: &mut Context<'_>) -> Option<HookError> {
-        if self.alarm.is_none() {
-            let timer = self.env.timer.as_ref()?;
-            let limit = time::limit(self.info, self.spec, self.env.default_budget)?;
-            self.alarm = Some((limit, timer.wait(limit)));
+    fn check(
+        &mut self,
+        info: &ImplInfo,
+        spec: &'static HookSpec,
+        env: &Env,
+        task: &mut Context<'_>,
+    ) -> Option<HookError> {
+        if self.0.is_none() {
+            let timer = env.timer.as_ref()?;
+            let limit = time::limit(info, spec, env.default_budget)?;
+            self.0 = Some(Box::new(Alarm { limit, rings: timer.wait(limit) }));
         }
-        let (limit, alarm) = self.alarm.as_mut()?;
-        let limit = *limit;
-        match alarm.as_mut().poll(task) {
+        let alarm = self.0.as_mut()?;
+        match alarm.rings.as_mut().poll(task) {
             Poll::Pending => None,
             Poll::Ready(()) => {
-                let kind = ErrorKind::TimedOut(limit);
-                Some(HookError::of(self.info.plugin.clone(), self.info.hook, kind, None))
+                Some(HookError::of(info.plugin.clone(), info.hook, ErrorKind::TimedOut(alarm.limit), None))
             }
         }
     }
+
+    fn stop(&mut self) {
+        self.0 = None;
+    }
 }
 
-/// An impl's future, guarded.
-pub(crate) struct Running<'a, T> {
-    now: Now<'a, T>,
-    clock: Clock<'a>,
+/// What the first poll of an impl gives.
+pub(crate) enum First<'a, H: Hook> {
+    /// Its value: most are done then.
+    Given(Result<Option<H::Output>, HookError>),
+    /// It has to wait.
+    Waits(Running<'a, H>),
+}
+
+/// Calls an impl and polls what it gives for the first time.
+#[inline]
+pub(crate) fn first<'a, H: Hook>(
+    cx: Cx<'a, H>,
+    entry: &'a Entry<dyn Implement<H>>,
+    args: H::Args<'a>,
+    task: &mut Context<'_>,
+) -> First<'a, H> {
+    let watch = Watch::start(cx.env, cx.trail, &entry.info);
+    let span = Span::of(&entry.info);
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        span.run(|| match entry.run.call(args) {
+            Answer::Ready(given) => Ok(given),
+            Answer::Later(mut future) => match future.as_mut().poll(task) {
+                // Dropping the future may panic: it happens in here.
+                Poll::Ready(given) => Ok(given),
+                Poll::Pending => Err(future),
+            },
+        })
+    }));
+    let given = match polled {
+        Ok(Ok(given)) => given.map_err(|source| failed(&entry.info, source)),
+        Ok(Err(future)) => {
+            let mut running = Running { cx, entry, future: Some(future), clock: Clock::default(), watch, span };
+            match running.check(task) {
+                None => return First::Waits(running),
+                Some(late) => return First::Given(running.end(Err(late))),
+            }
+        }
+        Err(payload) => Err(HookError::panicked(entry.info.plugin.clone(), entry.info.hook, payload)),
+    };
+    if let Some(watch) = watch {
+        watch.finish(ImplOutcome::of(&given));
+    }
+    First::Given(given)
+}
+
+/// An impl that is being awaited.
+pub(crate) struct Running<'a, H: Hook> {
+    cx: Cx<'a, H>,
+    entry: &'a Entry<dyn Implement<H>>,
+    future: Option<BoxFuture<'a, Given<H::Output>>>,
+    clock: Clock,
+    watch: Option<Box<Watch<'a>>>,
     span: Span,
 }
 
-enum Now<'a, T> {
-    Future(BoxFuture<'a, Given<T>>),
-    Known(Option<Result<Option<T>, HookError>>),
-}
+impl<H: Hook> Unpin for Running<'_, H> {}
 
-impl<T> Unpin for Running<'_, T> {}
-
-impl<'a, T> Running<'a, T> {
-    pub(crate) fn new(
-        future: BoxFuture<'a, Given<T>>,
-        info: &'a ImplInfo,
-        spec: &'static HookSpec,
-        env: &'a Env,
-    ) -> Self {
-        Self { now: Now::Future(future), clock: Clock::new(info, spec, env), span: Span::of(info) }
+impl<H: Hook> Running<'_, H> {
+    fn check(&mut self, task: &mut Context<'_>) -> Option<HookError> {
+        self.clock.check(&self.entry.info, H::SPEC, self.cx.env, task)
     }
 
-    pub(crate) fn ready(given: Given<T>, info: &'a ImplInfo, spec: &'static HookSpec, env: &'a Env) -> Self {
-        let known = given.map_err(|source| failed(info, source));
-        Self { now: Now::Known(Some(known)), clock: Clock::new(info, spec, env), span: Span::of(info) }
-    }
-
-    pub(crate) fn failed(error: HookError, info: &'a ImplInfo, spec: &'static HookSpec, env: &'a Env) -> Self {
-        Self { now: Now::Known(Some(Err(error))), clock: Clock::new(info, spec, env), span: Span::of(info) }
-    }
-
-    /// Drops the future now, so that a panic in its destructor is an error like any other.
-    fn close(&mut self) -> Result<(), HookError> {
-        let now = std::mem::replace(&mut self.now, Now::Known(None));
-        caught(self.clock.info, || drop(now))
+    /// Drops the future now, so that a panic in its destructor is an error like any other, and tells who watches.
+    fn end(&mut self, given: Result<Option<H::Output>, HookError>) -> Result<Option<H::Output>, HookError> {
+        let future = self.future.take();
+        let given = match caught(&self.entry.info, || drop(future)) {
+            Err(panicked) if given.is_ok() => Err(panicked),
+            _ => given,
+        };
+        if let Some(watch) = self.watch.take() {
+            watch.finish(ImplOutcome::of(&given));
+        }
+        given
     }
 }
 
-impl<T> Future for Running<'_, T> {
-    type Output = Result<Option<T>, HookError>;
+impl<H: Hook> Future for Running<'_, H> {
+    type Output = Result<Option<H::Output>, HookError>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let result = match &mut this.now {
-            Now::Known(known) => match known.take() {
-                Some(known) => return Poll::Ready(known),
-                None => panic!("an impl was polled after it had given its value"),
-            },
-            Now::Future(future) => match caught(this.clock.info, || this.span.run(|| future.as_mut().poll(task))) {
-                Ok(Poll::Ready(given)) => given.map_err(|source| failed(this.clock.info, source)),
-                Ok(Poll::Pending) => match this.clock.check(task) {
-                    None => return Poll::Pending,
-                    Some(late) => Err(late),
-                },
-                Err(panicked) => Err(panicked),
+        let Some(future) = &mut this.future else { panic!("an impl was polled after it had given its value") };
+        let given = match caught(&this.entry.info, || this.span.run(|| future.as_mut().poll(task))) {
+            Ok(Poll::Ready(given)) => given.map_err(|source| failed(&this.entry.info, source)),
+            Err(panicked) => Err(panicked),
+            Ok(Poll::Pending) => match this.check(task) {
+                None => return Poll::Pending,
+                Some(late) => Err(late),
             },
         };
-        Poll::Ready(match this.close() {
-            Err(panicked) if result.is_ok() => Err(panicked),
-            _ => result,
-        })
+        Poll::Ready(this.end(given))
     }
 }
 
-impl<T> Drop for Running<'_, T> {
+impl<H: Hook> Drop for Running<'_, H> {
     fn drop(&mut self) {
-        if matches!(self.now, Now::Future(_))
-            && let Err(panicked) = self.close()
+        if let Some(future) = self.future.take()
+            && let Err(panicked) = caught(&self.entry.info, || drop(future))
         {
-            self.clock.env.report(&panicked);
+            self.cx.env.report(&panicked);
         }
     }
 }
 
-/// Awaits a wrapper's future; its clock stands still while what it wraps is running.
-pub(crate) async fn guarded<F: Future>(
-    future: F,
-    mut clock: Clock<'_>,
-    state: &AtomicU8,
-) -> Result<F::Output, HookError> {
-    let mut future = pin!(future);
-    let span = Span::of(clock.info);
-    std::future::poll_fn(|task| match caught(clock.info, || span.run(|| future.as_mut().poll(task))) {
-        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-        Err(panicked) => Poll::Ready(Err(panicked)),
-        Ok(Poll::Pending) if state.load(Ordering::Relaxed) == RUNNING => {
-            clock.alarm = None;
-            Poll::Pending
+/// A wrapper's future. Its clock stands still while what it wraps is running.
+#[doc(hidden)]
+pub struct Guarded<'s, F: ?Sized> {
+    pub(crate) future: Pin<&'s mut F>,
+    pub(crate) guard: Guard<'s>,
+}
+
+/// Watches over a wrapper.
+#[doc(hidden)]
+pub struct Guard<'s> {
+    info: &'s ImplInfo,
+    spec: &'static HookSpec,
+    env: &'s Env,
+    state: &'s AtomicU8,
+    clock: Clock,
+    span: Span,
+}
+
+impl std::fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl<F: ?Sized> std::fmt::Debug for Guarded<'_, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guarded").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+impl<'s> Guard<'s> {
+    pub(crate) fn new(info: &'s ImplInfo, spec: &'static HookSpec, env: &'s Env, state: &'s AtomicU8) -> Self {
+        Self { info, spec, env, state, clock: Clock::default(), span: Span::of(info) }
+    }
+
+    pub fn run<F: Future + ?Sized>(self, future: Pin<&'s mut F>) -> Guarded<'s, F> {
+        Guarded { future, guard: self }
+    }
+}
+
+impl<F: Future + ?Sized> Future for Guarded<'_, F> {
+    type Output = Result<F::Output, HookError>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { future, guard } = &mut *self;
+        match caught(guard.info, || guard.span.run(|| future.as_mut().poll(task))) {
+            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+            Err(panicked) => Poll::Ready(Err(panicked)),
+            Ok(Poll::Pending) if guard.state.load(Ordering::Relaxed) == RUNNING => {
+                guard.clock.stop();
+                Poll::Pending
+            }
+            Ok(Poll::Pending) => match guard.clock.check(guard.info, guard.spec, guard.env, task) {
+                None => Poll::Pending,
+                Some(late) => Poll::Ready(Err(late)),
+            },
         }
-        Ok(Poll::Pending) => match clock.check(task) {
-            None => Poll::Pending,
-            Some(late) => Poll::Ready(Err(late)),
-        },
-    })
-    .await
+    }
 }

@@ -42,9 +42,10 @@ pub use time::Timer;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{
+        guard::Guard,
         hook::Accepts,
         list::{AnyList, AnyListMut, HookList},
-        next::{Frame, Guard, Wrapped},
+        next::{Frame, Wrapped},
         plugin::{Attach, Registrar, Slot},
     };
     pub use std::{any::Any, sync::Arc};

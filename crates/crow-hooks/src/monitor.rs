@@ -1,5 +1,8 @@
 //! Watching calls: monitors, which the host installs, and trails, which one call leaves.
 
+// A call that nobody watches carries a pointer that is null, not the room for a watch.
+#![allow(clippy::unnecessary_box_returns, clippy::boxed_local)]
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -34,6 +37,16 @@ pub enum ImplOutcome<'a> {
     Failed(&'a HookError),
     /// The call was dropped while it ran.
     Cancelled,
+}
+
+impl<'a> ImplOutcome<'a> {
+    pub(crate) fn of<T>(given: &'a Result<Option<T>, HookError>) -> Self {
+        match given {
+            Ok(Some(_)) => Self::Value,
+            Ok(None) => Self::None,
+            Err(error) => Self::Failed(error),
+        }
+    }
 }
 
 /// Records which impls ran in one call: `hooks.after_turn(..).trail(&trail).await`.
@@ -113,20 +126,20 @@ pub(crate) struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// `None` when nobody watches, which is the usual case.
     #[inline]
-    pub(crate) fn start(env: &'a Env, trail: Option<&'a Trail>, which: &'a ImplInfo) -> Option<Self> {
+    pub(crate) fn start(env: &'a Env, trail: Option<&'a Trail>, which: &'a ImplInfo) -> Option<Box<Self>> {
         if trail.is_none() && env.monitors.is_empty() { None } else { Some(Self::begin(env, trail, which)) }
     }
 
     #[cold]
-    fn begin(env: &'a Env, trail: Option<&'a Trail>, which: &'a ImplInfo) -> Self {
+    fn begin(env: &'a Env, trail: Option<&'a Trail>, which: &'a ImplInfo) -> Box<Self> {
         for monitor in &env.monitors {
             monitor.watch.impl_started(which);
         }
-        Self { env, trail, which, since: Instant::now(), open: true }
+        Box::new(Self { env, trail, which, since: Instant::now(), open: true })
     }
 
     #[cold]
-    pub(crate) fn finish(mut self, outcome: ImplOutcome<'_>) {
+    pub(crate) fn finish(mut self: Box<Self>, outcome: ImplOutcome<'_>) {
         self.tell(outcome);
     }
 
@@ -167,14 +180,15 @@ pub(crate) struct CallWatch<'a> {
 }
 
 impl<'a> CallWatch<'a> {
-    pub(crate) fn start(env: &'a Env, hook: &'static HookSpec) -> Self {
+    #[cold]
+    pub(crate) fn start(env: &'a Env, hook: &'static HookSpec) -> Box<Self> {
         for monitor in &env.monitors {
             monitor.watch.before_call(hook);
         }
-        Self { env, hook, since: Instant::now(), open: true }
+        Box::new(Self { env, hook, since: Instant::now(), open: true })
     }
 
-    pub(crate) fn finish(mut self, outcome: Result<(), &HookError>) {
+    pub(crate) fn finish(mut self: Box<Self>, outcome: Result<(), &HookError>) {
         self.tell(Some(outcome));
     }
 

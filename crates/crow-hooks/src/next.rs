@@ -9,7 +9,7 @@ use std::{
 use crate::{
     BoxError, BoxFuture, ErrorKind, Hook, HookError, ImplOutcome, Outcome,
     call::{Called, Chain, Cx, Wrappers, call_sync, failed},
-    guard::{Clock, caught, guarded},
+    guard::{Guard, caught},
     list::{Entry, Wrap},
     monitor::Watch,
     trace::Span,
@@ -33,16 +33,21 @@ impl<H: Hook> std::fmt::Debug for Wrapped<'_, H> {
     }
 }
 
-/// One wrapper's place in a call: owns the arguments while the wrapper runs.
-#[doc(hidden)]
-pub struct Frame<'a, H: Hook> {
+/// Where a wrapper stands: who it is, and what is inside it.
+struct Place<'a, H: Hook> {
     cx: Cx<'a, H>,
     entry: &'a Entry<dyn Wrap<H>>,
     inner: Wrappers<'a, H>,
+}
+
+/// One wrapper's turn in a call: owns the arguments while the wrapper runs.
+#[doc(hidden)]
+pub struct Frame<'a, H: Hook> {
+    place: Place<'a, H>,
     args: H::Args<'a>,
     state: AtomicU8,
     kept: Option<H::Collected>,
-    watch: Option<Watch<'a>>,
+    watch: Option<Box<Watch<'a>>>,
 }
 
 impl<H: Hook> std::fmt::Debug for Frame<'_, H> {
@@ -51,57 +56,28 @@ impl<H: Hook> std::fmt::Debug for Frame<'_, H> {
     }
 }
 
-/// What becomes of a call when a wrapper is through.
-enum Verdict<H: Hook> {
-    Done(Called<H>),
-    /// The wrapper of an `isolate` hook failed before going on: the others run all the same.
-    RunInner,
-}
-
 impl<'a, H: Hook> Frame<'a, H> {
     pub(crate) fn new(cx: Cx<'a, H>, entry: &'a Entry<dyn Wrap<H>>, inner: Wrappers<'a, H>, args: H::Args<'a>) -> Self {
         let watch = Watch::start(cx.env, cx.trail, &entry.info);
-        Self { cx, entry, inner, args, state: AtomicU8::new(IDLE), kept: None, watch }
-    }
-
-    fn link(&mut self) -> (H::Args<'_>, Link<'_, H>) {
-        let link = Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
-        (H::reborrow(&mut self.args), link)
+        Self { place: Place { cx, entry, inner }, args, state: AtomicU8::new(IDLE), kept: None, watch }
     }
 
     /// What the wrapper gets, and what watches over it.
     pub fn enter(&mut self) -> (Next<'_, H>, Guard<'_>) {
-        let guard = Guard { clock: Clock::new(&self.entry.info, H::SPEC, self.cx.env), state: &self.state };
-        let link = Link { cx: self.cx, entry: self.entry, inner: self.inner, state: &self.state, kept: &mut self.kept };
+        let Place { cx, entry, .. } = &self.place;
+        let guard = Guard::new(&entry.info, H::SPEC, cx.env, &self.state);
+        let link = Link { place: &self.place, state: &self.state, kept: &mut self.kept };
         (Next { args: H::reborrow(&mut self.args), link }, guard)
     }
 
-    /// Ends an async wrapper.
-    pub async fn leave(mut self, outcome: Result<Outcome<H>, HookError>) -> Called<H> {
-        match self.judge(outcome) {
-            Verdict::Done(result) => result,
-            Verdict::RunInner => Chain::new(self.cx, self.inner, H::reborrow(&mut self.args)).await,
-        }
-    }
-
-    /// Runs a plain wrapper from beginning to end.
-    pub(crate) fn around(mut self, wrapper: impl for<'s> FnOnce(SyncNext<'s, H>) -> Outcome<H>) -> Called<H> {
-        let info = &self.entry.info;
-        let outcome = {
-            let (args, link) = self.link();
-            caught(info, || Span::of(info).run(|| wrapper(SyncNext { args, link })))
-        };
-        match self.judge(outcome) {
-            Verdict::Done(result) => result,
-            Verdict::RunInner => call_sync(self.cx, self.inner, self.args),
-        }
-    }
-
-    fn judge(&mut self, outcome: Result<Outcome<H>, HookError>) -> Verdict<H> {
+    /// Ends an async wrapper. `None`: it is one of an `isolate` hook and failed before going on, so that what it wraps
+    /// is still to be [run](Self::skip).
+    pub fn leave(&mut self, outcome: Result<Outcome<H>, HookError>) -> Option<Called<H>> {
         let idle = *self.state.get_mut() == IDLE;
+        let info = &self.place.entry.info;
         let result = match outcome {
-            Ok(Ok(_)) if idle => Err(self.error(ErrorKind::WrapperSilent)),
-            Ok(outcome) => outcome.map_err(|source| passed_on(&self.entry.info, source)),
+            Ok(Ok(_)) if idle => Err(HookError::of(info.plugin.clone(), info.hook, ErrorKind::WrapperSilent, None)),
+            Ok(outcome) => outcome.map_err(|source| passed_on(info, source)),
             Err(error) => Err(error),
         };
         if let Some(watch) = self.watch.take() {
@@ -109,15 +85,30 @@ impl<'a, H: Hook> Frame<'a, H> {
         }
         match result {
             Err(error) if H::SPEC.isolate => {
-                self.cx.env.report(&error);
-                if idle { Verdict::RunInner } else { Verdict::Done(Ok(self.kept.take().unwrap_or_default())) }
+                self.place.cx.env.report(&error);
+                if idle { None } else { Some(Ok(self.kept.take().unwrap_or_default())) }
             }
-            result => Verdict::Done(result),
+            result => Some(result),
         }
     }
 
-    fn error(&self, kind: ErrorKind) -> HookError {
-        HookError::of(self.entry.info.plugin.clone(), H::SPEC.name, kind, None)
+    /// Runs what the wrapper wraps without it.
+    pub fn skip(self) -> BoxFuture<'a, Called<H>> {
+        Box::pin(Chain::new(self.place.cx, self.place.inner, self.args))
+    }
+
+    /// Runs a plain wrapper from beginning to end.
+    pub(crate) fn around(mut self, wrapper: impl for<'s> FnOnce(SyncNext<'s, H>) -> Outcome<H>) -> Called<H> {
+        let info = &self.place.entry.info;
+        let outcome = {
+            let link = Link { place: &self.place, state: &self.state, kept: &mut self.kept };
+            let args = H::reborrow(&mut self.args);
+            caught(info, || Span::of(info).run(|| wrapper(SyncNext { args, link })))
+        };
+        match self.leave(outcome) {
+            Some(result) => result,
+            None => call_sync(self.place.cx, self.place.inner, self.args),
+        }
     }
 }
 
@@ -131,30 +122,9 @@ fn passed_on(info: &crate::ImplInfo, source: BoxError) -> HookError {
     }
 }
 
-/// Watches over an async wrapper.
-#[doc(hidden)]
-pub struct Guard<'a> {
-    clock: Clock<'a>,
-    state: &'a AtomicU8,
-}
-
-impl std::fmt::Debug for Guard<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Guard")
-    }
-}
-
-impl Guard<'_> {
-    pub async fn run<F: Future>(self, wrapper: F) -> Result<F::Output, HookError> {
-        guarded(wrapper, self.clock, self.state).await
-    }
-}
-
 /// The way from a wrapper to what it wraps.
 struct Link<'a, H: Hook> {
-    cx: Cx<'a, H>,
-    entry: &'a Entry<dyn Wrap<H>>,
-    inner: Wrappers<'a, H>,
+    place: &'a Place<'a, H>,
     state: &'a AtomicU8,
     kept: &'a mut Option<H::Collected>,
 }
@@ -162,15 +132,12 @@ struct Link<'a, H: Hook> {
 impl<H: Hook> Link<'_, H> {
     /// An error if the wrapper has gone on before.
     fn go(&self) -> Result<(), BoxError> {
-        match self.state.compare_exchange(IDLE, RUNNING, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Box::new(HookError::of(
-                self.entry.info.plugin.clone(),
-                H::SPEC.name,
-                ErrorKind::WrapperRanTwice,
-                None,
-            ))),
+        if self.state.load(Ordering::Relaxed) == IDLE {
+            self.state.store(RUNNING, Ordering::Relaxed);
+            return Ok(());
         }
+        let info = &self.place.entry.info;
+        Err(Box::new(HookError::of(info.plugin.clone(), info.hook, ErrorKind::WrapperRanTwice, None)))
     }
 
     fn answer(&self) {
@@ -238,7 +205,7 @@ impl<H: Hook> Next<'_, H> {
     pub fn with<'s>(&'s mut self, change: impl FnOnce(H::Args<'s>) -> H::Args<'s>) -> Run<'s, H> {
         let begun = self.link.go();
         let args = change(H::reborrow(&mut self.args));
-        let way = begun.map(|()| Chain::new(self.link.cx, self.link.inner, args));
+        let way = begun.map(|()| Chain::new(self.link.place.cx, self.link.place.inner, args));
         Run { way: Some(way), state: self.link.state, kept: self.link.kept }
     }
 
@@ -322,7 +289,7 @@ impl<H: Hook> SyncNext<'_, H> {
     pub fn with<'s>(&'s mut self, change: impl FnOnce(H::Args<'s>) -> H::Args<'s>) -> Outcome<H> {
         self.link.go()?;
         let args = change(H::reborrow(&mut self.args));
-        let result = call_sync(self.link.cx, self.link.inner, args);
+        let result = call_sync(self.link.place.cx, self.link.place.inner, args);
         finish::<H>(self.link.state, self.link.kept, result)
     }
 

@@ -142,8 +142,14 @@ pub fn plain_impls(count: usize) -> Run {
 
 /// The floor of sync impls: a loop over boxed `dyn Fn`.
 pub fn floor_sync(count: usize) -> Run {
-    let all: Vec<Box<dyn Fn(&u64)>> =
-        (0..count).map(|_| Box::new(|number: &u64| drop(black_box(number))) as _).collect();
+    type Each = Box<dyn Fn(&u64)>;
+    let all: Vec<Each> = (0..count)
+        .map(|_| {
+            Box::new(|number: &u64| {
+                black_box(number);
+            }) as _
+        })
+        .collect();
     repeat(move |number| black_box(&all).iter().for_each(|each| each(number)))
 }
 
@@ -163,7 +169,15 @@ type Later = Box<dyn for<'a> Fn(&'a u64) -> BoxFuture<'a, ()>>;
 
 /// The floor of async impls: boxed futures awaited in a loop.
 pub fn floor_async(count: usize) -> Run {
-    let each = || -> Later { Box::new(|number| Box::pin(async move { drop(black_box(number)) })) };
+    let each = || -> Later {
+        Box::new(|number| {
+            Box::pin(async move {
+                {
+                    black_box(number);
+                }
+            })
+        })
+    };
     let all: Vec<Later> = (0..count).map(|_| each()).collect();
     repeat(move |number| {
         now(async {
@@ -194,7 +208,11 @@ pub fn floor_gathering(count: usize) -> Run {
 /// `count` wrappers around one sync impl.
 pub fn wrappers(count: usize) -> Run {
     let plugins = PluginManager::<dyn Bench>::new();
-    plugins.register(closures().on(Wrapped).sync(|call| drop(black_box(call.args.number)))).expect("first");
+    plugins
+        .register(closures().on(Wrapped).sync(|call| {
+            black_box(call.args.number);
+        }))
+        .expect("first");
     for at in 0..count {
         plugins.register_as(format!("wrapper {at}"), Around).expect("names differ");
     }
@@ -213,7 +231,11 @@ struct Implements;
 
 impl Hooked for Implements {
     fn notify<'a>(&'a self, number: &'a u64) -> BoxFuture<'a, ()> {
-        Box::pin(async move { drop(black_box(number)) })
+        Box::pin(async move {
+            {
+                black_box(number);
+            }
+        })
     }
 }
 
@@ -315,7 +337,11 @@ type Listener = Box<dyn Fn(&dyn Any)>;
 
 /// An event bus: listeners by the type of the event.
 pub fn event_bus(count: usize) -> Run {
-    let listener = || -> Listener { Box::new(|event| drop(black_box(event.downcast_ref::<u64>()))) };
+    let listener = || -> Listener {
+        Box::new(|event| {
+            black_box(event.downcast_ref::<u64>());
+        })
+    };
     let listeners: Vec<Listener> = (0..count).map(|_| listener()).collect();
     let bus: HashMap<TypeId, Vec<Listener>> = HashMap::from([(TypeId::of::<u64>(), listeners)]);
     repeat(move |number| {

@@ -65,9 +65,8 @@ async fn a_task_stands_outside_unless_the_chain_is_carried() {
     let chain = {
         let inside: Arc<OnceLock<Chain>> = Arc::default();
         let slot = inside.clone();
-        let closures = crow_hooks::Closures::<dyn Kinds>::new("starter")
-            .on(crate::contract::PlainObserve)
-            .sync(move |_| {
+        let closures =
+            crow_hooks::Closures::<dyn Kinds>::new("starter").on(crate::contract::PlainObserve).sync(move |_| {
                 slot.get_or_init(Chain::current);
             });
         plugins.register(closures).unwrap();

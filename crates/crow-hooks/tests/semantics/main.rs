@@ -1,5 +1,13 @@
 //! The rules of the engine, one module per concept. Each rule is tested on the contract below.
 
+#![allow(
+    unreachable_pub,
+    missing_debug_implementations,
+    clippy::unnecessary_wraps,
+    clippy::redundant_closure_for_method_calls,
+    clippy::needless_pass_by_value
+)]
+
 mod cancel;
 mod contract;
 mod depth;

@@ -158,7 +158,7 @@ impl Kinds for Tee {
     async fn gather(&self, mut next: Next<'_, Gather>) -> Outcome<Gather> {
         let mut own = Vec::new();
         let word = format!("{}!", next.args.word);
-        let values = next.with(|args| GatherArgs { word: &word, log: &mut own, ..args }).await?;
+        let values = next.with(|_| GatherArgs { word: &word, log: &mut own }).await?;
         next.args.log.push(format!("seen {own:?}"));
         Ok(values)
     }
