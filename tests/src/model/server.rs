@@ -194,6 +194,15 @@ impl ModelServer {
             .unwrap_or_else(|| panic!("the model got {} requests, not {count}", self.requests().len()))
     }
 
+    /// Waits until the answer to completion request number `count` is over, and returns when that was.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn wait_ended(&self, count: usize) -> Instant {
+        self.wait(crate::PATIENCE, |requests| requests.get(count - 1)?.ended)
+            .unwrap_or_else(|| panic!("the answer to request {count} does not end"))
+    }
+
     /// Waits until `probe` finds what it wants among the completion requests.
     pub fn wait<T>(&self, limit: Duration, probe: impl Fn(&[Recorded]) -> Option<T>) -> Option<T> {
         let end = Instant::now() + limit;

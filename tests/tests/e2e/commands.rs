@@ -110,7 +110,9 @@ fn run_without_a_model_says_what_to_do() {
     let output = sandbox.run(&["run", "hi"]);
     assert!(!output.status.success());
     let text = text(&output);
-    assert!(text.contains("crow init") && text.contains("crow demo"), "{text}");
+    assert!(text.contains("crow init"), "{text}");
+    // A machine with a model server of its own is told of that one instead.
+    assert!(text.contains("crow demo") || text.contains("Found"), "{text}");
 }
 
 #[test]

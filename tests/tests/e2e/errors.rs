@@ -26,7 +26,7 @@ fn too_many_requests_are_tried_again_when_the_server_says() {
     assert!(turn.text().ends_with("made it"), "{}", turn.text());
     let requests = stage.server.requests();
     assert_eq!(requests.len(), 2);
-    let waited = requests[1].received - requests[0].ended.expect("an answer");
+    let waited = requests[1].received - stage.server.wait_ended(1);
     assert!(waited >= std::time::Duration::from_millis(900), "tried again after {waited:?}");
     assert_eq!(requests[0].json(), requests[1].json());
 }
