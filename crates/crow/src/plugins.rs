@@ -35,6 +35,7 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "openai", "models behind the Chat Completions protocol", crow_plugin_openai::plugin();
     "replay", "plays and records model conversations",
         crow_plugin_replay::plugin().embedded("demo", include_str!("demo/model.jsonl"));
+    "compaction", "makes long conversations fit the model's window", crow_plugin_compaction::plugin();
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
 };
 
@@ -45,6 +46,8 @@ pub(crate) type Register = fn(&PluginManager) -> Result<(), RegisterError>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plugins {
     extra: Register,
+    /// Why installed plugins are not among them.
+    pub(crate) notice: Option<&'static str>,
 }
 
 impl Plugins {
@@ -55,7 +58,7 @@ impl Plugins {
 
     /// The built-in ones and those that `extra` registers. Those come last, so that they are called first.
     pub(crate) fn and(extra: Register) -> Self {
-        Self { extra }
+        Self { extra, notice: None }
     }
 
     /// Registers them all, except those that are blocked.

@@ -197,7 +197,10 @@ impl Run {
         let cost = price.map(|price| response.usage.cost(&price));
         self.usage.add(&response.usage);
         let message = response.message.clone();
-        if !message.parts().is_empty() {
+        if message.parts().is_empty() {
+            // After tools, silence may be all that is left to say; the user is told all the same.
+            self.session.notify(Notice::new(Severity::Warning, format!("{} gave an empty answer", response.model)));
+        } else {
             self.session.push_own(message.clone());
         }
         self.session.add_usage(&response.usage, cost);

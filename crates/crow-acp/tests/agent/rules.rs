@@ -361,3 +361,11 @@ async fn a_configured_mode_that_nobody_offers_is_told() {
     agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();
     assert!(screen.notices().contains("`pln`"), "{}", screen.notices());
 }
+
+#[tokio::test]
+async fn an_empty_answer_is_told() {
+    let fixture = Fixture::new(vec![Turn::Say(vec![], Finish::Stop)]).await;
+    assert_eq!(fixture.prompt("go").await.stop_reason, StopReason::EndTurn);
+    assert!(fixture.screen.notices().contains("empty answer"));
+    assert_eq!(fixture.session.messages().len(), 1, "and the next request holds no empty message");
+}
