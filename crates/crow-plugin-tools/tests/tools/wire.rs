@@ -12,7 +12,7 @@ struct Wire {
     session: String,
     /// What has come and was not asked for yet.
     waiting: Vec<Value>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Wire {
@@ -30,12 +30,11 @@ impl Wire {
         let (near, far) = (tokio::io::duplex(1 << 20), tokio::io::duplex(1 << 20));
         tokio::spawn(server::serve(agent, far.0, near.0));
         let lines = BufReader::new(near.1).lines();
-        let mut wire =
-            Self { lines, writer: far.1, session: String::new(), waiting: Vec::new(), _directory: directory };
+        let mut wire = Self { lines, writer: far.1, session: String::new(), waiting: Vec::new(), directory };
         let capabilities = json!({ "protocolVersion": 1, "clientCapabilities": { "terminal": true } });
         wire.send(json!({ "id": 1, "method": "initialize", "params": capabilities })).await;
         wire.until(|message| message["id"] == 1).await;
-        let cwd = wire._directory.path().canonicalize().unwrap();
+        let cwd = wire.directory.path().canonicalize().unwrap();
         wire.send(json!({ "id": 2, "method": "session/new", "params": { "cwd": cwd, "mcpServers": [] } })).await;
         let answer = wire.until(|message| message["id"] == 2).await;
         wire.session = answer["result"]["sessionId"].as_str().unwrap().to_owned();
@@ -76,7 +75,7 @@ async fn a_command_runs_in_a_terminal_that_is_shown_and_released() {
     let mut wire = Wire::new("make test").await;
     let created = wire.asked("terminal/create", json!({ "terminalId": "t1" })).await;
     assert_eq!((&created["command"], &created["args"]), (&json!("sh"), &json!(["-c", "make test"])));
-    assert_eq!(created["cwd"], json!(wire._directory.path().canonicalize().unwrap()));
+    assert_eq!(created["cwd"], json!(wire.directory.path().canonicalize().unwrap()));
     let shown = wire.until(|message| message["params"]["update"]["content"][0]["type"] == "terminal").await;
     assert_eq!(shown["params"]["update"]["content"], json!([{ "type": "terminal", "terminalId": "t1" }]));
     let waited = wire.asked("terminal/wait_for_exit", json!({ "exitCode": 0 })).await;
