@@ -26,7 +26,7 @@ impl From<Exit> for std::process::ExitCode {
 pub(crate) struct Failure {
     /// The code to end with.
     pub(crate) exit: Exit,
-    /// What is wrong, on one line.
+    /// What is wrong, on one line; empty if there is nothing to say.
     pub(crate) what: String,
     /// What to do next.
     pub(crate) next: Option<String>,
@@ -74,6 +74,10 @@ impl From<crow_acp::RunError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // Whoever reads has seen enough, as in `crow hooks | head`: nothing went wrong.
+            return Self { exit: Exit::Done, what: String::new(), next: None };
+        }
         Self::failed(error.to_string())
     }
 }

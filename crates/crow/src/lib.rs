@@ -68,8 +68,10 @@ fn start(plugins: Plugins) -> ExitCode {
     let ended = cli.and_then(|cli| run(&cli));
     ended
         .unwrap_or_else(|failure| {
-            // There is nothing to be done about a closed standard error.
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            if !failure.what.is_empty() {
+                // There is nothing to be done about a closed standard error.
+                let _ = writeln!(std::io::stderr(), "{failure}");
+            }
             failure.exit
         })
         .into()
