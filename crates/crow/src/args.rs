@@ -43,6 +43,7 @@ pub(crate) enum Command {
         name: Option<String>,
     },
     Sessions(Sessions),
+    Plugin(Plugin),
 }
 
 /// `crow run`.
@@ -75,6 +76,35 @@ pub(crate) enum Sessions {
     Delete(Vec<String>),
 }
 
+/// `crow plugin`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plugin {
+    /// What to do.
+    pub(crate) verb: Verb,
+    /// `--source`: where Crow's own crates are.
+    pub(crate) source: Option<String>,
+}
+
+/// What `crow plugin` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verb {
+    List,
+    /// A crate's name, a path or the address of a git repository; which package of that repository, and which state.
+    Add {
+        what: String,
+        package: Option<String>,
+        state: Option<(&'static str, String)>,
+    },
+    Remove(String),
+    Update,
+    New {
+        name: String,
+        path: Option<String>,
+    },
+    /// What a new build is asked before it is used.
+    Check,
+}
+
 /// The options, whoever takes them, as they were given.
 #[derive(Debug, Default)]
 struct Given {
@@ -85,6 +115,9 @@ struct Given {
     init: Init,
     keep: bool,
     here: bool,
+    source: Option<String>,
+    path: Option<String>,
+    state: Option<(&'static str, String)>,
     /// The names of the options that were given, to refuse those that the command does not have.
     names: Vec<&'static str>,
 }
@@ -94,7 +127,7 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
     ("model", Some('m'), &[Topic::Run, Topic::Acp, Topic::Init, Topic::Doctor]),
     ("permission", None, &[Topic::Run, Topic::Acp]),
     ("session", Some('s'), &[Topic::Run]),
-    ("json", None, &[Topic::Run, Topic::Doctor, Topic::Plugins, Topic::Hooks, Topic::Sessions]),
+    ("json", None, &[Topic::Run, Topic::Doctor, Topic::Plugins, Topic::Hooks, Topic::Sessions, Topic::Plugin]),
     ("trace-hooks", None, &[Topic::Run, Topic::Acp, Topic::Demo]),
     ("keep", None, &[Topic::Demo]),
     ("provider", None, &[Topic::Init]),
@@ -102,6 +135,11 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
     ("key-env", None, &[Topic::Init]),
     ("yes", Some('y'), &[Topic::Init]),
     ("here", None, &[Topic::Sessions]),
+    ("source", None, &[Topic::Plugin]),
+    ("path", None, &[Topic::Plugin]),
+    ("branch", None, &[Topic::Plugin]),
+    ("tag", None, &[Topic::Plugin]),
+    ("rev", None, &[Topic::Plugin]),
     ("plugin", Some('p'), Topic::ALL),
     ("config", Some('c'), Topic::ALL),
 ];
@@ -202,6 +240,9 @@ impl Given {
             "yes" => self.init.yes = true,
             "provider" => self.init.provider = Some(value()?),
             "base-url" => self.init.base_url = Some(value()?),
+            "source" => self.source = Some(value()?),
+            "path" => self.path = Some(value()?),
+            "branch" | "tag" | "rev" => self.state = Some((name, value()?)),
             "key-env" => self.init.key_env = Some(value()?),
             other => unreachable!("the option --{other} is in the table and nowhere else"),
         }
@@ -237,6 +278,32 @@ impl Given {
             Topic::Plugins => Command::Plugins,
             Topic::Hooks => Command::Hooks { name: words.next() },
             Topic::Sessions => Command::Sessions(self.sessions(words)?),
+            Topic::Plugin => Command::Plugin(Plugin { verb: self.verb(words)?, source: self.source.take() }),
+        })
+    }
+
+    fn verb(&mut self, words: &mut impl Iterator<Item = String>) -> Result<Verb, Failure> {
+        const VERBS: [&str; 5] = ["list", "add", "remove", "update", "new"];
+        let verb = words.next().unwrap_or_else(|| "list".to_owned());
+        let mut need = |what: &str| words.next().ok_or_else(|| see(Failure::usage(what), Topic::Plugin));
+        Ok(match verb.as_str() {
+            "list" => Verb::List,
+            "add" => {
+                let what = need("`crow plugin add` needs a crate's name, a path or the address of a git repository")?;
+                Verb::Add { what, package: words.next(), state: self.state.take() }
+            }
+            "remove" => Verb::Remove(need("`crow plugin remove` needs the name of a plugin: crow plugin list")?),
+            "update" => Verb::Update,
+            "new" => {
+                let name = need("`crow plugin new` needs a name for the plugin, for example word-count")?;
+                Verb::New { name, path: self.path.take() }
+            }
+            "check" => Verb::Check,
+            other => {
+                let hint = nearest(other, VERBS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let what = format!("`crow plugin {other}`: expected {}{hint}", VERBS.join(", "));
+                return Err(see(Failure::usage(what), Topic::Plugin));
+            }
         })
     }
 
@@ -350,7 +417,7 @@ mod tests {
             &["fix my tests"],
             expect![[r#"
             crow: there is no command `fix my tests`
-              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions.
+              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions, plugin.
               For a task: crow run "…""#]],
         );
         refused(

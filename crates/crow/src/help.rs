@@ -12,6 +12,7 @@ pub(crate) enum Topic {
     Plugins,
     Hooks,
     Sessions,
+    Plugin,
 }
 
 impl Topic {
@@ -26,6 +27,7 @@ impl Topic {
         Self::Plugins,
         Self::Hooks,
         Self::Sessions,
+        Self::Plugin,
     ];
 
     /// The command called `word`. `login` is what editors run to set an agent up: the same as `init`.
@@ -46,6 +48,7 @@ impl Topic {
             Self::Plugins => "plugins",
             Self::Hooks => "hooks",
             Self::Sessions => "sessions",
+            Self::Plugin => "plugin",
         }
     }
 
@@ -66,6 +69,7 @@ impl Topic {
             Self::Plugins => include_str!("help/plugins.txt"),
             Self::Hooks => include_str!("help/hooks.txt"),
             Self::Sessions => include_str!("help/sessions.txt"),
+            Self::Plugin => include_str!("help/plugin.txt"),
         }
     }
 }

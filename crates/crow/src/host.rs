@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crow_acp::crow_hooks::Monitor;
-use crow_acp::{Agent, Config, Notice, Overrides, PluginManager, Sources};
+use crow_acp::{Agent, Config, Notice, Overrides, PluginManager, Severity, Sources};
 
 use crate::exit::Failure;
 use crate::logs;
@@ -51,7 +51,8 @@ impl Host {
             .map_err(|error| Failure::usage(format!("a plugin cannot be registered: {error}")))?;
         let installed = plugins::installed(&manager);
         let installed: Vec<&str> = installed.iter().map(String::as_str).collect();
-        let notices = config.check_plugins(&installed);
+        let mut notices = config.check_plugins(&installed);
+        notices.extend(plugins.notice.map(|notice| Notice::new(Severity::Warning, notice)));
         for notice in &notices {
             tracing::warn!("{}", notice.title);
         }

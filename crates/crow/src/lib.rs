@@ -10,6 +10,7 @@ mod config_file;
 mod dialog;
 mod discover;
 mod exit;
+mod handover;
 mod help;
 mod host;
 mod logs;
@@ -22,6 +23,7 @@ mod trace;
 mod transcript;
 mod turn;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -35,9 +37,13 @@ use crate::plugins::Plugins;
 /// Threads that run tasks: enough for a stream and the tools beside it.
 const WORKERS: usize = 2;
 
-/// The `crow` command with the built-in plugins.
+/// The `crow` command: with the built-in plugins, and those that `crow plugin add` installed. Where some are installed,
+/// this process becomes the program that was built with them.
 pub fn main() -> ExitCode {
-    start(Plugins::built_in())
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let cli = Cli::parse(args.clone());
+    let notice = handover::to_program(&cli, &args);
+    start(cli, Plugins::built_in().without_installed(notice))
 }
 
 /// The `crow` command with further plugins: every command knows them, `crow acp` and `crow plugins` included. They are
@@ -60,12 +66,11 @@ pub fn main() -> ExitCode {
 /// }
 /// ```
 pub fn main_with(register: fn(&PluginManager) -> Result<(), RegisterError>) -> ExitCode {
-    start(Plugins::and(register))
+    start(Cli::parse(std::env::args_os().skip(1)), Plugins::and(register))
 }
 
-fn start(plugins: Plugins) -> ExitCode {
-    let cli = Cli::parse(std::env::args_os().skip(1)).map(|cli| Cli { plugins, ..cli });
-    let ended = cli.and_then(|cli| run(&cli));
+fn start(cli: Result<Cli, Failure>, plugins: Plugins) -> ExitCode {
+    let ended = cli.map(|cli| Cli { plugins, ..cli }).and_then(|cli| run(&cli));
     ended
         .unwrap_or_else(|failure| {
             if !failure.what.is_empty() {
@@ -97,6 +102,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             Command::Plugins => commands::plugins::run(cli).await,
             Command::Hooks { name } => commands::hooks::run(cli, name.as_deref()).await,
             Command::Sessions(sessions) => commands::sessions::run(cli, sessions).await,
+            Command::Plugin(plugin) => commands::plugin::run(cli, plugin).await,
         }
     });
     // A thread that still waits for standard input must not hold up the end.

@@ -61,6 +61,12 @@ impl Plugins {
         Self { extra, notice: None }
     }
 
+    /// The same, and the user is told why those that are installed are missing.
+    pub(crate) fn without_installed(self, notice: Option<String>) -> Self {
+        // The process has one of them for as long as it lives.
+        Self { notice: notice.map(|notice| &*notice.leak()), ..self }
+    }
+
     /// Registers them all, except those that are blocked.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod hooks;
 pub(crate) mod init;
+pub(crate) mod plugin;
 pub(crate) mod plugins;
 pub(crate) mod run;
 pub(crate) mod sessions;
