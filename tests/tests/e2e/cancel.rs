@@ -215,3 +215,20 @@ fn closing_stdin_ends_a_running_command() {
     client.finish();
     assert_eq!(still_running("sleep 7605"), Vec::<u32>::new());
 }
+
+#[test]
+fn a_polite_signal_ends_the_agent_and_its_commands() {
+    let stage = Stage::new([Reply::call("call_1", "terminal", &json!({ "command": "echo running; sleep 7607" }))]);
+    let pending = stage.client.start_prompt(&stage.session, "go");
+    stage.client.wait_update(&stage.session, pending.from, |update| {
+        update["sessionUpdate"] == "tool_call_update" && update.to_string().contains("running")
+    });
+    let pid = stage.client.pid();
+    let sent = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    let gone = crow_tests::wait_for(SOON, || (!crow_tests::proc::alive(pid)).then_some(()));
+    assert!(gone.is_some(), "the agent is still there");
+    assert_eq!(still_running("sleep 7607"), Vec::<u32>::new());
+    let Stage { client, .. } = stage;
+    client.kill();
+}

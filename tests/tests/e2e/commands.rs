@@ -178,3 +178,56 @@ fn doctor_tries_the_connection() {
     let output = sandbox.run(&["doctor"]);
     assert!(!output.status.success(), "{}", text(&output));
 }
+
+#[test]
+fn init_writes_a_configuration_that_works() {
+    let server = ModelServer::with([Reply::say("hello")]);
+    let mut sandbox = Sandbox::new();
+    sandbox.env("MY_KEY", "sk-of-mine");
+    let url = server.base_url();
+    let given = ["--provider", "mine", "--base-url", &url, "--key-env", "MY_KEY", "--model", "mine/scripted", "--yes"];
+    succeeds(&sandbox, &[&["init"], &given[..]].concat());
+    let config = std::fs::read_to_string(sandbox.home().join("config.toml")).expect("a configuration");
+    assert!(!config.contains("sk-of-mine"), "{config}");
+    assert!(succeeds(&sandbox, &["run", "hi"]).contains("hello"));
+    assert_eq!(server.wait_requests(1).header("authorization"), Some("Bearer sk-of-mine"));
+}
+
+/// The names of the hooks that fired, from lines that a trace wrote.
+fn hooks_in(trace: &str) -> Vec<String> {
+    // `hook  NAME …` on stderr, `… crow::hooks NAME …` in the log.
+    let named = trace.lines().filter_map(|line| line.split_once("hook")).map(|(_, rest)| rest.trim_start_matches('s'));
+    named.filter_map(|rest| rest.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_prompt_fires_the_same_hooks_from_the_terminal_and_from_an_editor() {
+    let turns = || [Reply::call("call_1", "list", &json!({})), Reply::say("done")];
+    let server = ModelServer::with(turns());
+    let sandbox = Sandbox::with_model(&server);
+    let output = sandbox.run(&["run", "--trace-hooks", "look"]);
+    let from_terminal = hooks_in(&String::from_utf8_lossy(&output.stderr));
+
+    let server = ModelServer::with(turns());
+    let sandbox = Sandbox::with_model(&server);
+    let client = Client::spawn_command(sandbox.command(&["acp", "--trace-hooks"]));
+    client.initialize(&json!({}));
+    let session = client.new_session(&sandbox);
+    client.prompt(&session, "look");
+    client.finish();
+    let logs: String = sandbox
+        .home_files()
+        .iter()
+        .filter(|(path, _)| path.starts_with(sandbox.home().join("logs")))
+        .map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned())
+        .collect();
+    let from_editor = hooks_in(&logs);
+
+    let of_the_run = |hooks: &[String]| -> Vec<String> {
+        let from = hooks.iter().position(|hook| hook == "before_prompt").expect("before_prompt in the trace");
+        let to = hooks.iter().position(|hook| hook == "after_run").expect("after_run in the trace");
+        // How the updates are shown is the entry path's own.
+        hooks[from..=to].iter().filter(|hook| *hook != "session_update").cloned().collect()
+    };
+    assert_eq!(of_the_run(&from_terminal), of_the_run(&from_editor));
+}

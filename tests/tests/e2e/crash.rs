@@ -1,6 +1,6 @@
 //! `kill -9`, and what is there afterwards.
 
-use crow_tests::{Reply, Turn};
+use crow_tests::{ModelServer, Reply, Sandbox, Turn};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, assert_history_is_valid, said_by};
@@ -153,4 +153,17 @@ fn two_agents_share_a_home() {
     other.finish();
     let stage = stage.restart();
     assert_eq!(story(&stage.load()), ["user: first", "agent: one"]);
+}
+
+#[test]
+fn a_damaged_store_is_said_and_left_alone() {
+    let server = ModelServer::with([Reply::say("ok")]);
+    let sandbox = Sandbox::with_model(&server);
+    let store = sandbox.home().join("crow.db");
+    std::fs::write(&store, "this is no database".repeat(500)).expect("a writable home");
+    let stage = Stage::on(server, sandbox);
+    let turn = stage.prompt("hi");
+    let told = crate::stage::told(&turn) + &json!(turn.updates).to_string();
+    assert!(told.contains("crow.db"), "{told}");
+    assert!(std::fs::read_to_string(&store).is_ok_and(|text| text.starts_with("this is no database")));
 }
