@@ -1,10 +1,11 @@
 //! The agent: the state of the process, as a handle that every hook gets.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
+mod offers;
+mod sessions;
+
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crow_hooks::{Chain, PluginName};
 use serde_json::Value;
@@ -12,13 +13,11 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget;
 use crate::answers::{CompactReport, CompactTrigger, EndReason, Response, RunError, RunOutcome};
+use crate::budget;
 use crate::client::{AskError, Client, Question};
 use crate::config::Config;
 use crate::delta::Deltas;
-use crate::event::{SessionQuery, SessionSummary};
-use crate::history::{self, History};
 use crate::hooks::{Hooks, PluginManager};
 use crate::message::Message;
 use crate::model::{Model, ModelId};
@@ -26,8 +25,9 @@ use crate::provider::{ProviderDescriptor, Request};
 use crate::run;
 use crate::run_loop;
 use crate::secret::Secrets;
-use crate::session::{Beginning, NewSession, Offers, Origin, Session, SessionError};
-use crate::update::{Notice, Severity, Update};
+use crate::session::Session;
+use crate::state::{Extensions, Shared};
+use crate::update::{Notice, Update};
 
 /// How long hooks may take when the agent goes down.
 const GRACE: Duration = Duration::from_secs(2);
@@ -132,73 +132,6 @@ impl Agent {
         self.startup().await;
     }
 
-    /// Asks the plugins again for what they offer, and tells clients what changed. Call it after a plugin came or went.
-    pub async fn refresh(&self) {
-        self.collect_providers().await;
-        for session in self.sessions() {
-            match self.collect_offers(&session).await {
-                Ok(offers) => {
-                    session.state(|state| state.offers = offers);
-                    session.update(Update::Commands(session.commands()));
-                    session.update(Update::ConfigOptions(session.config_options()));
-                }
-                Err(error) => session.notify(Notice::new(Severity::Error, error.message)),
-            }
-        }
-    }
-
-    async fn collect_providers(&self) {
-        let mut providers: Vec<Offered<Arc<ProviderDescriptor>>> = Vec::new();
-        match self.hooks().register_providers(self).named().await {
-            Ok(answers) => {
-                for crow_hooks::Named { plugin: owner, value: offered } in answers {
-                    for item in offered {
-                        if let Some(first) = providers.iter().find(|provider| provider.item.name == item.name) {
-                            let title = format!(
-                                "provider `{}` of plugin `{owner}` is ignored: plugin `{}` offers one of that name",
-                                item.name, first.owner
-                            );
-                            self.notify(Notice::new(Severity::Warning, title));
-                            continue;
-                        }
-                        providers.push(Offered { owner: owner.clone(), item: Arc::new(item) });
-                    }
-                }
-            }
-            Err(error) => self.notify(Notice::new(Severity::Error, error.to_string())),
-        }
-        self.0.providers.with(|slot| *slot = providers);
-    }
-
-    async fn collect_offers(&self, session: &Session) -> Result<Offers, RunError> {
-        let hooks = self.hooks();
-        let mut offers = Offers::default();
-        for tool in hooks.register_tools(self, session).await?.into_iter().flatten() {
-            if offers.tools.iter().any(|other| other.name == tool.name) {
-                let title = format!("a second tool called `{}` is ignored", tool.name);
-                session.notify(Notice::new(Severity::Warning, title));
-            } else {
-                offers.tools.push(Arc::new(tool));
-            }
-        }
-        // The order in the request must not depend on the order of registration: prompt caches key on it.
-        offers.tools.sort_by(|a, b| a.name.cmp(&b.name));
-        for command in hooks.register_commands(self, session).await?.into_iter().flatten() {
-            if !offers.commands.iter().any(|other| other.name == command.name) {
-                offers.commands.push(command);
-            }
-        }
-        offers.commands.sort_by(|a, b| a.name.cmp(&b.name));
-        for mode in hooks.register_modes(self, session).await?.into_iter().flatten() {
-            if !offers.modes.iter().any(|other| other.id == mode.id) {
-                offers.modes.push(mode);
-            }
-        }
-        let options = hooks.register_config_options(self, session).await?;
-        offers.options = options.into_iter().flatten().collect();
-        Ok(offers)
-    }
-
     /// The providers that plugins registered.
     pub fn providers(&self) -> Vec<Arc<ProviderDescriptor>> {
         self.0.providers.with(|providers| providers.iter().map(|provider| provider.item.clone()).collect())
@@ -206,7 +139,9 @@ impl Agent {
 
     /// The provider called `name`.
     pub fn provider(&self, name: &str) -> Option<Arc<ProviderDescriptor>> {
-        self.0.providers.with(|providers| providers.iter().find(|offer| offer.item.name == name).map(|offer| offer.item.clone()))
+        self.0
+            .providers
+            .with(|providers| providers.iter().find(|offer| offer.item.name == name).map(|offer| offer.item.clone()))
     }
 
     /// The models that are known without asking an endpoint.
@@ -231,117 +166,6 @@ impl Agent {
         self.0.sessions.with(|sessions| sessions.iter().find(|session| session.id() == id).cloned())
     }
 
-    /// Makes a session.
-    ///
-    /// # Errors
-    /// The directory is not absolute or does not exist, or a hook refused.
-    pub async fn new_session(&self, setup: NewSession) -> Result<Session, SessionError> {
-        check_cwd(&setup)?;
-        self.ready().await;
-        let id = uuid::Uuid::now_v7().to_string();
-        self.begin(id, Origin::New, now(), None, setup, History::default()).await
-    }
-
-    /// Brings a session back from a store that knows it, with the updates that show its history to a client.
-    ///
-    /// # Errors
-    /// As [`new_session`](Self::new_session), or no store knows it.
-    pub async fn load_session(
-        &self,
-        id: &str,
-        setup: NewSession,
-        origin: Origin,
-    ) -> Result<(Session, Vec<Update>), SessionError> {
-        check_cwd(&setup)?;
-        self.ready().await;
-        // The client may load what it has open: the copy in memory gives way to the log. What it does ends first, because
-        // how it ends belongs in the log.
-        let open = self.session(id);
-        let _idle = match &open {
-            Some(open) => {
-                open.cancel();
-                Some(open.0.queue.lock().await)
-            }
-            None => None,
-        };
-        let record = self.hooks().load_session(self, id).await.map_err(|error| SessionError::Hook(error.into()))?;
-        let record = record.ok_or_else(|| SessionError::NotFound(id.to_owned()))?;
-        self.forget(id);
-        let history = History::of(&record.events);
-        let replay = history::replay(&record.events);
-        let summary = record.summary;
-        let session = self.begin(id.to_owned(), origin, summary.created_at, summary.parent, setup, history).await?;
-        Ok((session, replay))
-    }
-
-    async fn begin(
-        &self,
-        id: String,
-        origin: Origin,
-        created_at: i64,
-        parent: Option<String>,
-        setup: NewSession,
-        history: History,
-    ) -> Result<Session, SessionError> {
-        let (config, notices) = self.0.config.for_project(&setup.cwd);
-        let beginning = Beginning { id, origin, created_at, parent, setup, config: Arc::new(config), history };
-        let session = Session::new(self, beginning);
-        let started = async {
-            self.hooks().on_session_start(self, &session).await?;
-            self.collect_offers(&session).await
-        };
-        let offers = started.await.map_err(SessionError::Hook)?;
-        session.state(|state| state.offers = offers);
-        self.0.sessions.with(|sessions| sessions.push(session.clone()));
-        for notice in notices.into_iter().chain(unknown_mode(&session)) {
-            session.notify(notice);
-        }
-        Ok(session)
-    }
-
-    /// The sessions that stores know, merged, newest first, at most `query.limit`.
-    ///
-    /// # Errors
-    /// A store failed.
-    pub async fn list_sessions(&self, query: &SessionQuery) -> Result<Vec<SessionSummary>, RunError> {
-        self.ready().await;
-        let answers = self.hooks().list_sessions(self, query).await?;
-        let mut summaries: Vec<SessionSummary> = answers.into_iter().flatten().collect();
-        summaries.sort_by(|a, b| (b.updated_at, &b.id).cmp(&(a.updated_at, &a.id)));
-        summaries.dedup_by(|a, b| a.id == b.id);
-        summaries.truncate(query.limit);
-        Ok(summaries)
-    }
-
-    /// Closes a session and has stores forget it. An unknown one is no error.
-    ///
-    /// # Errors
-    /// A store failed.
-    pub async fn delete_session(&self, id: &str) -> Result<(), RunError> {
-        self.ready().await;
-        self.end(id, EndReason::Deleted).await;
-        self.hooks().delete_session(self, id).await?;
-        Ok(())
-    }
-
-    /// Cancels what a session does and lets go of it. Stores keep it. False: it was not open.
-    pub async fn close_session(&self, id: &str) -> bool {
-        self.end(id, EndReason::Closed).await
-    }
-
-    async fn end(&self, id: &str, reason: EndReason) -> bool {
-        let Some(session) = self.session(id) else { return false };
-        session.cancel();
-        let _idle = session.0.queue.lock().await;
-        drop(self.hooks().on_session_end(self, &session, &reason).await);
-        self.forget(id);
-        true
-    }
-
-    fn forget(&self, id: &str) {
-        self.0.sessions.with(|sessions| sessions.retain(|session| session.id() != id));
-    }
-
     /// Runs a prompt to its end, after those that are queued already. The run is a task of its own: dropping the future
     /// does not stop it, [`Session::cancel`] does.
     pub async fn prompt(&self, session: &Session, prompt: Message) -> RunOutcome {
@@ -350,7 +174,12 @@ impl Agent {
 
     /// As [`prompt`](Self::prompt), with a token that cancels this prompt alone: a child of
     /// [`Session::cancellation`], so that [`Session::cancel`] reaches it too.
-    pub async fn prompt_cancellable(&self, session: &Session, prompt: Message, cancel: CancellationToken) -> RunOutcome {
+    pub async fn prompt_cancellable(
+        &self,
+        session: &Session,
+        prompt: Message,
+        cancel: CancellationToken,
+    ) -> RunOutcome {
         let (agent, session) = (self.clone(), session.clone());
         // A prompt that a hook sends counts as a call inside that hook.
         let run = self.0.tasks.spawn(Chain::current().carry(async move {
@@ -484,77 +313,5 @@ impl Agent {
 impl std::fmt::Debug for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Agent").field("sessions", &self.sessions().len()).finish_non_exhaustive()
-    }
-}
-
-/// The configured mode may be one that no plugin offers; the session then starts in the first, and the user is told.
-fn unknown_mode(session: &Session) -> Option<Notice> {
-    let config = session.config();
-    let wanted = config.mode()?;
-    let offered = session.modes();
-    if offered.iter().any(|mode| mode.id == wanted) {
-        return None;
-    }
-    let offered: Vec<&str> = offered.iter().map(|mode| mode.id.as_str()).collect();
-    let title = match offered.as_slice() {
-        [] => format!("the configured mode `{wanted}` has no effect: no plugin offers modes"),
-        [first, ..] => format!("there is no mode `{wanted}`, this session is in `{first}`; the modes are {}", offered.join(", ")),
-    };
-    Some(Notice::new(Severity::Warning, title))
-}
-
-fn check_cwd(setup: &NewSession) -> Result<(), SessionError> {
-    for directory in std::iter::once(&setup.cwd).chain(&setup.additional_directories) {
-        if !directory.is_absolute() {
-            return Err(SessionError::RelativeCwd(directory.clone()));
-        }
-    }
-    if !setup.cwd.is_dir() {
-        return Err(SessionError::NoSuchDirectory(setup.cwd.clone()));
-    }
-    Ok(())
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-/// A value behind a short lock that is never held across an await and recovers from poisoning.
-#[derive(Debug, Default)]
-pub(crate) struct Shared<T>(Mutex<T>);
-
-impl<T> Shared<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new(value))
-    }
-
-    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// What plugins keep on an agent or a session: values by type, and attributes by name.
-#[derive(Default)]
-pub(crate) struct Extensions {
-    by_type: Shared<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    by_name: Shared<HashMap<String, Value>>,
-}
-
-impl Extensions {
-    pub(crate) fn insert<T: Send + Sync + 'static>(&self, value: T) {
-        self.by_type.with(|values| values.insert(TypeId::of::<T>(), Arc::new(value)));
-    }
-
-    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.by_type.with(|values| values.get(&TypeId::of::<T>()).cloned())?.downcast().ok()
-    }
-
-    pub(crate) fn attribute(&self, name: &str) -> Option<Value> {
-        self.by_name.with(|values| values.get(name).cloned())
-    }
-
-    pub(crate) fn set_attribute(&self, name: &str, value: Value) {
-        self.by_name.with(|values| values.insert(name.to_owned(), value));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task;
 use tokio::time::Instant;
 
-use crate::agent::Shared;
+use crate::state::Shared;
 use crate::tool::BoxFuture;
 
 /// What an impl may take unless its hook says otherwise.

@@ -31,7 +31,12 @@ impl CrowHooks for Dispatch {
     }
 
     #[hookimpl(trylast)]
-    async fn call_tool(&self, agent: &Agent, session: &Session, call: &mut ToolCall) -> Result<Option<ToolOutcome>, ToolError> {
+    async fn call_tool(
+        &self,
+        agent: &Agent,
+        session: &Session,
+        call: &mut ToolCall,
+    ) -> Result<Option<ToolOutcome>, ToolError> {
         let Some(tool) = session.tool(&call.name) else { return Ok(None) };
         let cx = ToolContext::new(agent, session, &call.id);
         tool.handler.call(&cx, call).await.map(Some)
@@ -61,7 +66,9 @@ impl CrowHooks for Limits {
         let max_turns = session.config().max_turns();
         (turn.number > max_turns).then(|| TurnDecision::Stop {
             reason: StopReason::MaxTurnRequests,
-            message: Some(format!("stopped after {max_turns} requests to the model in one run (`max_turns` in config.toml)")),
+            message: Some(format!(
+                "stopped after {max_turns} requests to the model in one run (`max_turns` in config.toml)"
+            )),
         })
     }
 }

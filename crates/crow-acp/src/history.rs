@@ -36,7 +36,9 @@ impl History {
                     prompts.insert(event.seq, history.messages.len());
                     history.messages.push(message.clone());
                 }
-                EventKind::Injected { message } | EventKind::Partial { message } => history.messages.push(message.clone()),
+                EventKind::Injected { message } | EventKind::Partial { message } => {
+                    history.messages.push(message.clone())
+                }
                 EventKind::Assistant { message, usage, cost: price, model: _ } => {
                     history.messages.push(message.clone());
                     if *usage != Usage::default() {
@@ -112,7 +114,9 @@ pub(crate) fn replay(events: &[Event]) -> Vec<Update> {
     for event in events {
         match &event.kind {
             EventKind::User { message } => show(message, &mut updates, event.seq),
-            EventKind::Assistant { message, .. } | EventKind::Partial { message } => show(message, &mut updates, event.seq),
+            EventKind::Assistant { message, .. } | EventKind::Partial { message } => {
+                show(message, &mut updates, event.seq)
+            }
             EventKind::Cancelled { message: Some(message) } => show(message, &mut updates, event.seq),
             EventKind::Tool(tool) => {
                 let mut update = ToolCallUpdate::from_event(tool);
@@ -121,7 +125,9 @@ pub(crate) fn replay(events: &[Event]) -> Vec<Update> {
                         .message
                         .parts()
                         .iter()
-                        .filter_map(|part| if let Part::ToolResult(result) = part { Some(result.text.as_str()) } else { None })
+                        .filter_map(
+                            |part| if let Part::ToolResult(result) = part { Some(result.text.as_str()) } else { None },
+                        )
                         .collect();
                     update.content = Some(shown(&text.concat()));
                 }
@@ -151,7 +157,9 @@ fn show(message: &Message, updates: &mut Vec<Update>, seq: u64) {
     let message_id = message.id.clone().unwrap_or_else(|| format!("event-{seq}"));
     for part in message.parts() {
         match (message.role, part) {
-            (Role::User, part) => updates.push(Update::UserMessage { message_id: message_id.clone(), part: part.clone() }),
+            (Role::User, part) => {
+                updates.push(Update::UserMessage { message_id: message_id.clone(), part: part.clone() })
+            }
             (_, Part::Text { text }) => {
                 updates.push(Update::AgentMessage { message_id: message_id.clone(), text: text.clone() });
             }

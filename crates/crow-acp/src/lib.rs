@@ -41,6 +41,7 @@ mod schema;
 mod secret;
 pub mod server;
 mod session;
+mod state;
 mod tool;
 mod update;
 

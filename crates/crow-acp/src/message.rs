@@ -68,7 +68,12 @@ impl Message {
     }
 
     /// The result of the tool call `call_id`, as the model will read it.
-    pub fn tool_result(call_id: impl Into<String>, name: impl Into<String>, text: impl Into<String>, is_error: bool) -> Self {
+    pub fn tool_result(
+        call_id: impl Into<String>,
+        name: impl Into<String>,
+        text: impl Into<String>,
+        is_error: bool,
+    ) -> Self {
         let result = ToolResult::new(call_id, name, text, is_error);
         Self::new(Role::Tool, vec![Part::ToolResult(result)])
     }

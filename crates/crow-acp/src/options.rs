@@ -23,7 +23,11 @@ pub struct Command {
 
 impl Command {
     /// A command without arguments.
-    pub fn new(name: impl Into<String>, description: impl Into<String>, handler: impl CommandHandler + 'static) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        handler: impl CommandHandler + 'static,
+    ) -> Self {
         Self { name: name.into(), description: description.into(), hint: None, handler: Arc::new(handler) }
     }
 
@@ -36,7 +40,10 @@ impl Command {
 
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Command").field("name", &self.name).field("description", &self.description).finish_non_exhaustive()
+        f.debug_struct("Command")
+            .field("name", &self.name)
+            .field("description", &self.description)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,7 +148,12 @@ pub struct ConfigOption {
 
 impl ConfigOption {
     /// An option.
-    pub fn new(id: impl Into<String>, name: impl Into<String>, current: impl Into<String>, values: Vec<OptionValue>) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        current: impl Into<String>,
+        values: Vec<OptionValue>,
+    ) -> Self {
         Self { id: id.into(), name: name.into(), description: None, category: None, current: current.into(), values }
     }
 

@@ -32,7 +32,10 @@ impl ProviderDescriptor {
 
 impl std::fmt::Debug for ProviderDescriptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProviderDescriptor").field("name", &self.name).field("models", &self.models).finish_non_exhaustive()
+        f.debug_struct("ProviderDescriptor")
+            .field("name", &self.name)
+            .field("models", &self.models)
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,7 +182,8 @@ impl Sections {
 
     /// The whole prompt: the sections' texts with an empty line between.
     pub fn text(&self) -> String {
-        let texts: Vec<&str> = self.sections.iter().map(|section| section.text.as_str()).filter(|text| !text.is_empty()).collect();
+        let texts: Vec<&str> =
+            self.sections.iter().map(|section| section.text.as_str()).filter(|text| !text.is_empty()).collect();
         texts.join("\n\n")
     }
 }

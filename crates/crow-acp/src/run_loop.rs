@@ -69,7 +69,9 @@ async fn turn(run: &mut Run) -> Result<Option<StopReason>, Ended> {
         Some(TurnDecision::Inject(messages)) => messages.into_iter().for_each(|message| session.push_message(message)),
         None => {}
     }
-    if let Some(trigger) = run.until_cancelled(run.hooks.should_compact(agent, session, &run.context_use(false))).await? {
+    if let Some(trigger) =
+        run.until_cancelled(run.hooks.should_compact(agent, session, &run.context_use(false))).await?
+    {
         run.compact(trigger).await?;
     }
 

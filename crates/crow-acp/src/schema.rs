@@ -35,7 +35,12 @@ fn at(schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn fields(schema: &Value, properties: &Map<String, Value>, object: &Map<String, Value>, path: &str) -> Result<(), String> {
+fn fields(
+    schema: &Value,
+    properties: &Map<String, Value>,
+    object: &Map<String, Value>,
+    path: &str,
+) -> Result<(), String> {
     let join = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         if !object.contains_key(name) {
@@ -126,6 +131,9 @@ mod tests {
         assert_eq!(says(json!({ "path": "a", "limit": 1.5 })), Some("`limit` must be integer, not number".into()));
         assert_eq!(says(json!({ "path": "a", "how": "c" })), Some("`how` must be one of \"a\", \"b\"".into()));
         assert_eq!(says(json!({ "path": "a", "edits": [{}] })), Some("`edits[0].n` is missing".into()));
-        assert!(says(json!({ "path": "a", "pth": 1 })).is_some_and(|text| text.starts_with("there is no `pth`; the arguments are")));
+        assert!(
+            says(json!({ "path": "a", "pth": 1 }))
+                .is_some_and(|text| text.starts_with("there is no `pth`; the arguments are"))
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Sessions: one conversation each, in memory only. Persistence is a plugin.
 
+mod log;
+mod settings;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -7,14 +10,15 @@ use std::sync::{Arc, Weak};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, AgentInner, Extensions, Shared, now};
+use crate::agent::{Agent, AgentInner};
 use crate::answers::RunError;
 use crate::client::McpServer;
 use crate::config::Config;
-use crate::event::{Event, EventKind, SessionSummary, Settings};
+use crate::event::{EventKind, SessionSummary};
 use crate::message::{Message, Role};
 use crate::model::{ModelId, Usage};
-use crate::options::{Command, ConfigOption, Mode, OptionChange, OptionValue};
+use crate::options::{Command, ConfigOption, Mode};
+use crate::state::{Extensions, Shared, now};
 use crate::tool::{ToolContent, ToolDescriptor, ToolPreview, ToolProgress};
 use crate::update::{Notice, ToolCallUpdate, Update};
 
@@ -247,138 +251,6 @@ impl Session {
         self.push_message(Message::user(text).with_owner(owner));
     }
 
-    /// The model it asks, if one is chosen.
-    pub fn model(&self) -> Option<ModelId> {
-        self.state(|state| state.model.clone())
-    }
-
-    /// The mode that is on; `None` if no plugin offers any.
-    pub fn mode(&self) -> Option<String> {
-        self.state(|state| {
-            let offered = |mode: &&String| state.offers.modes.iter().any(|offer| offer.id == **mode);
-            state.mode.as_ref().filter(offered).cloned().or_else(|| state.offers.modes.first().map(|mode| mode.id.clone()))
-        })
-    }
-
-    /// The title, once it has one.
-    pub fn title(&self) -> Option<String> {
-        self.state(|state| state.title.clone())
-    }
-
-    /// Sets the title; the client is told and the log keeps it.
-    pub fn set_title(&self, title: &str) {
-        let updated_at = now();
-        self.state(|state| {
-            state.title = Some(title.to_owned());
-            state.updated_at = updated_at;
-            state.pending.push(EventKind::Settings(Settings { title: Some(title.to_owned()), ..Settings::default() }));
-        });
-        self.update(Update::SessionInfo { title: Some(title.to_owned()), updated_at });
-    }
-
-    /// The modes plugins offer.
-    pub fn modes(&self) -> Vec<Mode> {
-        self.state(|state| state.offers.modes.clone())
-    }
-
-    /// All config options: model and mode first, then what plugins registered.
-    pub fn config_options(&self) -> Vec<ConfigOption> {
-        let mut options = Vec::new();
-        let models = self.agent().map(|agent| agent.models()).unwrap_or_default();
-        let current = self.model();
-        let mut values: Vec<OptionValue> =
-            models.iter().map(|model| OptionValue::new(model.id.to_string(), model.id.to_string())).collect();
-        if let Some(current) = current.as_ref().map(ToString::to_string)
-            && !values.iter().any(|value| value.id == current)
-        {
-            values.insert(0, OptionValue::new(current.clone(), current));
-        }
-        if let Some(first) = values.first() {
-            let current = current.map_or_else(|| first.id.clone(), |model| model.to_string());
-            options.push(ConfigOption::new("model", "Model", current, values).category("model"));
-        }
-        let modes = self.modes();
-        if let Some(mode) = self.mode() {
-            let values = modes
-                .into_iter()
-                .map(|mode| OptionValue { description: mode.description, ..OptionValue::new(mode.id, mode.name) })
-                .collect();
-            options.push(ConfigOption::new("mode", "Mode", mode, values).category("mode"));
-        }
-        self.state(|state| {
-            options.extend(state.offers.options.iter().cloned().map(|mut option| {
-                if let Some(chosen) = state.options.get(&option.id) {
-                    option.current.clone_from(chosen);
-                }
-                option
-            }));
-        });
-        options
-    }
-
-    /// The value of the option `id`, `model` and `mode` included.
-    pub fn option(&self, id: &str) -> Option<String> {
-        self.config_options().into_iter().find(|option| option.id == id).map(|option| option.current)
-    }
-
-    /// Chooses the model.
-    ///
-    /// # Errors
-    /// No registered provider carries it, or a hook refused.
-    pub async fn set_model(&self, model: &ModelId) -> Result<(), RunError> {
-        self.set_option("model", &model.to_string()).await
-    }
-
-    /// Switches to a mode.
-    ///
-    /// # Errors
-    /// No plugin offers it, or a hook refused.
-    pub async fn set_mode(&self, mode: &str) -> Result<(), RunError> {
-        self.set_option("mode", mode).await
-    }
-
-    /// Chooses a value of an option, `model` and `mode` included. The client is told and the log keeps it.
-    ///
-    /// # Errors
-    /// There is no such option or value, or a hook refused.
-    pub async fn set_option(&self, id: &str, value: &str) -> Result<(), RunError> {
-        let Some(agent) = self.agent() else { return Ok(()) };
-        let options = self.config_options();
-        let Some(option) = options.iter().find(|option| option.id == id) else {
-            let known: Vec<&str> = options.iter().map(|option| option.id.as_str()).collect();
-            return Err(RunError::new(format!("there is no option `{id}`; the options are {}", known.join(", "))));
-        };
-        let listed = option.values.iter().any(|offer| offer.id == value);
-        let carried = id == "model" && value.parse().is_ok_and(|model| agent.model(&model).is_some());
-        if !listed && !carried {
-            let known: Vec<&str> = option.values.iter().map(|value| value.id.as_str()).collect();
-            return Err(RunError::new(format!("`{value}` is no value of `{id}`; the values are {}", known.join(", "))));
-        }
-        let change = OptionChange::new(id, Some(option.current.clone()), value);
-        agent.hooks().on_option_change(&agent, self, &change).await?;
-        let mut settings = Settings::default();
-        self.state(|state| match id {
-            "model" => {
-                state.model = value.parse().ok();
-                settings.model.clone_from(&state.model);
-            }
-            "mode" => {
-                state.mode = Some(value.to_owned());
-                settings.mode.clone_from(&state.mode);
-            }
-            _ => {
-                state.options.insert(id.to_owned(), value.to_owned());
-                settings.option = Some((id.to_owned(), value.to_owned()));
-            }
-        });
-        if id == "mode" {
-            self.update(Update::Mode(value.to_owned()));
-        }
-        self.update(Update::ConfigOptions(self.config_options()));
-        self.record(EventKind::Settings(settings)).await?;
-        Ok(())
-    }
-
     /// The tokens of all its requests.
     pub fn usage(&self) -> Usage {
         self.state(|state| state.usage)
@@ -424,7 +296,8 @@ impl Session {
     /// A call id that this session has not used: `wanted`, if it has not.
     pub(crate) fn unique_call_id(&self, wanted: &str) -> String {
         self.state(|state| {
-            let mut id = if wanted.is_empty() { format!("call_{}", state.call_ids.len() + 1) } else { wanted.to_owned() };
+            let mut id =
+                if wanted.is_empty() { format!("call_{}", state.call_ids.len() + 1) } else { wanted.to_owned() };
             let mut copy = 1;
             while !state.call_ids.insert(id.clone()) {
                 copy += 1;
@@ -568,44 +441,6 @@ impl Session {
             state.context_used += message.estimated_tokens();
             state.messages.push(message);
         });
-    }
-
-    /// Queues an event for the next occasion.
-    pub(crate) fn record_later(&self, kind: EventKind) {
-        self.state(|state| state.pending.push(kind));
-    }
-
-    /// A number for an event that is recorded later than it began (an answer that streams).
-    pub(crate) fn reserve_seq(&self) -> u64 {
-        self.state(|state| {
-            state.last_seq += 1;
-            state.last_seq
-        })
-    }
-
-    /// Records what is pending, then `kind`, and returns its number.
-    pub(crate) async fn record(&self, kind: EventKind) -> Result<u64, crow_hooks::HookError> {
-        self.record_pending().await?;
-        let seq = self.reserve_seq();
-        self.record_at(seq, kind).await?;
-        Ok(seq)
-    }
-
-    /// Records what synchronous calls left behind.
-    pub(crate) async fn record_pending(&self) -> Result<(), crow_hooks::HookError> {
-        for kind in self.state(|state| std::mem::take(&mut state.pending)) {
-            let seq = self.reserve_seq();
-            self.record_at(seq, kind).await?;
-        }
-        Ok(())
-    }
-
-    /// Records an event under a number that was reserved for it.
-    pub(crate) async fn record_at(&self, seq: u64, kind: EventKind) -> Result<(), crow_hooks::HookError> {
-        let Some(agent) = self.agent() else { return Ok(()) };
-        let at = now();
-        self.state(|state| state.updated_at = at);
-        agent.hooks().record_event(&agent, self, &Event { seq, at, kind }).await
     }
 }
 

@@ -356,7 +356,13 @@ pub struct ToolOutcome {
 impl ToolOutcome {
     /// Success, with what the model reads.
     pub fn ok(text: impl Into<String>) -> Self {
-        Self { status: ToolStatus::Completed, text: text.into(), content: Vec::new(), locations: Vec::new(), raw_output: None }
+        Self {
+            status: ToolStatus::Completed,
+            text: text.into(),
+            content: Vec::new(),
+            locations: Vec::new(),
+            raw_output: None,
+        }
     }
 
     /// Failure, with what the model reads.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::agent::Shared;
 use crate::answers::Response;
 use crate::client::Client;
 use crate::delta::{Delta, DeltaKind, DeltaRefused, DeltaSink};
@@ -11,6 +10,7 @@ use crate::message::{Message, Part, Role};
 use crate::model::{ModelId, Usage};
 use crate::provider::{Completion, Request};
 use crate::session::Session;
+use crate::state::Shared;
 use crate::tool::{BoxFuture, ToolCall};
 use crate::update::Update;
 
@@ -121,7 +121,13 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(session: &Session, hooks: &Hooks, client: Option<Arc<dyn Client>>, answer: &Answer, model: ModelId) -> Self {
+    pub(super) fn new(
+        session: &Session,
+        hooks: &Hooks,
+        client: Option<Arc<dyn Client>>,
+        answer: &Answer,
+        model: ModelId,
+    ) -> Self {
         Self {
             session: session.clone(),
             hooks: hooks.clone(),
@@ -215,7 +221,8 @@ impl DeltaSink for Silent {
 
 /// The usage of a request whose provider does not tell.
 pub(super) fn estimate(request: &Request, answer: &Message) -> Usage {
-    let tools: usize = request.tools.iter().map(|tool| tool.description.len() + tool.input_schema.to_string().len()).sum();
+    let tools: usize =
+        request.tools.iter().map(|tool| tool.description.len() + tool.input_schema.to_string().len()).sum();
     let fixed = (request.system.text().len() + tools) as u64 / 4;
     let said: u64 = request.messages.iter().map(Message::estimated_tokens).sum();
     Usage::new(fixed + said, answer.estimated_tokens())
@@ -243,7 +250,10 @@ mod tests {
         }
         let message = assembly.message("id", |id| if id.is_empty() { "made-up".into() } else { id.to_owned() });
         assert_eq!(message.text(), "Reading both.");
-        let calls: Vec<_> = message.tool_calls().map(|call| (call.id.as_str(), call.name.as_str(), call.raw_arguments.as_str())).collect();
+        let calls: Vec<_> = message
+            .tool_calls()
+            .map(|call| (call.id.as_str(), call.name.as_str(), call.raw_arguments.as_str()))
+            .collect();
         assert_eq!(calls, [("x", "read", "{}"), ("made-up", "read", "{\"path\":\"b\"}")]);
         assert!(assembly.partial("id").is_some_and(|partial| partial.tool_calls().next().is_none()));
     }

@@ -89,7 +89,10 @@ impl Run {
     }
 
     /// Awaits a hook call; a cancel drops it, an error refuses the prompt.
-    pub(crate) async fn until_cancelled<T>(&self, call: impl Future<Output = Result<T, HookError>>) -> Result<T, Ended> {
+    pub(crate) async fn until_cancelled<T>(
+        &self,
+        call: impl Future<Output = Result<T, HookError>>,
+    ) -> Result<T, Ended> {
         self.interruptible(call).await?.map_err(|error| match self.prompt {
             None => Ended::RefusedEarly(error.into()),
             Some(_) => Ended::Refused(error.into()),
@@ -98,7 +101,10 @@ impl Run {
 
     /// As [`until_cancelled`](Self::until_cancelled), but an error ends the run with an error: the model was asked, and
     /// what came of it stays.
-    pub(crate) async fn after_the_model<T>(&self, call: impl Future<Output = Result<T, HookError>>) -> Result<T, Ended> {
+    pub(crate) async fn after_the_model<T>(
+        &self,
+        call: impl Future<Output = Result<T, HookError>>,
+    ) -> Result<T, Ended> {
         self.interruptible(call).await?.map_err(|error| Ended::Failed(error.into()))
     }
 

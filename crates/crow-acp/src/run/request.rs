@@ -117,7 +117,12 @@ impl Run {
             return;
         }
         let plugins = trail.plugins().iter().map(ToString::to_string).collect();
-        let event = EventKind::Edited { hook: hook.to_owned(), plugins, before: fingerprint(before), after: fingerprint(after) };
+        let event = EventKind::Edited {
+            hook: hook.to_owned(),
+            plugins,
+            before: fingerprint(before),
+            after: fingerprint(after),
+        };
         self.session.record_later(event);
     }
 
@@ -140,15 +145,18 @@ impl Run {
             Err(failure) => return Ok(Err(failure)),
         };
         let Some(answer) = &self.answer else { unreachable!("the answer was put there above") };
-        let message = answer.assembly.with(|assembly| {
-            assembly.message(&answer.message_id, |id| self.session.unique_call_id(id))
-        });
+        let message =
+            answer.assembly.with(|assembly| assembly.message(&answer.message_id, |id| self.session.unique_call_id(id)));
         let usage = completion.usage.unwrap_or_else(|| estimate(&whole, &message));
         Ok(Ok(Response::new(message, model, usage, completion.finish)))
     }
 
     /// `call_llm`, with a partial event at most every 200 ms while fragments come.
-    async fn call(&mut self, request: &mut Request, stream: &mut Stream) -> Result<Result<Option<Completion>, Failure>, Ended> {
+    async fn call(
+        &mut self,
+        request: &mut Request,
+        stream: &mut Stream,
+    ) -> Result<Result<Option<Completion>, Failure>, Ended> {
         let (agent, session, hooks) = (self.agent.clone(), self.session.clone(), self.hooks.clone());
         let cancel = self.cancel.clone();
         let assembly = stream.assembly.clone();
@@ -259,8 +267,12 @@ mod tests {
     fn system_messages_end_up_in_the_one_system_prompt_in_order() {
         let mut system = Sections::default();
         system.push(Section::new("role", "test", Scope::Static, "You are Crow."));
-        let messages =
-            vec![Message::system("Be brief."), Message::user("hi"), Message::system("Be kind."), Message::assistant("hello")];
+        let messages = vec![
+            Message::system("Be brief."),
+            Message::user("hi"),
+            Message::system("Be kind."),
+            Message::assistant("hello"),
+        ];
         let rest = merge_system(messages, &mut system);
         assert_eq!(rest.iter().map(|message| message.role).collect::<Vec<_>>(), [Role::User, Role::Assistant]);
         assert_eq!(system.text(), "You are Crow.\n\nBe brief.\n\nBe kind.");

@@ -217,7 +217,8 @@ impl Run {
         };
         let locations = if outcome.locations.is_empty() { open.preview.locations.clone() } else { outcome.locations };
         let kind = open.kind();
-        let message = Message::tool_result(&open.call.id, &open.call.name, text, outcome.status != ToolStatus::Completed);
+        let message =
+            Message::tool_result(&open.call.id, &open.call.name, text, outcome.status != ToolStatus::Completed);
 
         let mut update = ToolCallUpdate::new(&open.call.id);
         update.state = Some(outcome.status.into());

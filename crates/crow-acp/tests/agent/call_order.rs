@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{self, Fixture, Turn, agent, calls, text};
 use crow_acp::*;
 use expect_test::{Expect, expect};
-use crate::support::{self, Fixture, Turn, agent, calls, text};
 
 fn check(trace: &support::Trace, expected: Expect) {
     expected.assert_eq(&trace.take());
@@ -16,10 +16,13 @@ async fn start() {
     let (agent, trace, _) = agent(vec![]).await;
     agent.startup().await;
     agent.startup().await;
-    check(&trace, expect![[r#"
+    check(
+        &trace,
+        expect![[r#"
         configure
         on_startup
-        register_providers"#]]);
+        register_providers"#]],
+    );
 }
 
 #[tokio::test]
@@ -28,12 +31,15 @@ async fn session() {
     agent.startup().await;
     trace.take();
     agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();
-    check(&trace, expect![[r#"
+    check(
+        &trace,
+        expect![[r#"
         on_session_start
         register_tools
         register_commands
         register_modes
-        register_config_options"#]]);
+        register_config_options"#]],
+    );
     let lost = agent.load_session("nobody", NewSession::new(std::env::temp_dir()), Origin::Loaded).await;
     assert!(matches!(lost, Err(SessionError::NotFound(_))), "{lost:?}");
     check(&trace, expect!["load_session"]);
@@ -44,7 +50,9 @@ async fn text_only() {
     let fixture = Fixture::new(vec![text("hi")]).await;
     let outcome = fixture.prompt("hello").await;
     assert_eq!(outcome.stop_reason, StopReason::EndTurn);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -61,7 +69,8 @@ async fn text_only() {
         record_event(assistant)
         after_turn
         before_stop
-        after_run"#]]);
+        after_run"#]],
+    );
     assert_eq!(fixture.screen.said(), "hi");
 }
 
@@ -69,7 +78,9 @@ async fn text_only() {
 async fn two_tools() {
     let fixture = Fixture::new(vec![calls(&["look", "poke"]), text("done")]).await;
     fixture.prompt("first").await;
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -109,7 +120,8 @@ async fn two_tools() {
         record_event(assistant)
         after_turn
         before_stop
-        after_run"#]]);
+        after_run"#]],
+    );
     let roles: Vec<Role> = fixture.session.messages().iter().map(|message| message.role).collect();
     assert_eq!(roles, [Role::User, Role::Assistant, Role::Tool, Role::Tool, Role::Assistant]);
 }
@@ -134,9 +146,12 @@ async fn refused_by_before_prompt() {
     let fixture = Fixture::with(vec![], |plugins| drop(plugins.register(Refuse("before_prompt")).unwrap())).await;
     let outcome = fixture.prompt("secret").await;
     assert_eq!(outcome.stop_reason, StopReason::Refusal);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
-        on_error"#]]);
+        on_error"#]],
+    );
     assert!(fixture.screen.said().contains("not this one"));
     assert!(fixture.session.messages().is_empty());
 }
@@ -146,14 +161,17 @@ async fn refused_later() {
     let fixture = Fixture::with(vec![], |plugins| drop(plugins.register(Refuse("before_run")).unwrap())).await;
     let outcome = fixture.prompt("secret").await;
     assert_eq!(outcome.stop_reason, StopReason::Refusal);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
         on_error
         record_event(settings)
         record_event(refused)
-        after_run"#]]);
+        after_run"#]],
+    );
     assert!(fixture.session.messages().is_empty(), "the refused prompt never reaches the model");
 }
 
@@ -162,7 +180,9 @@ async fn error() {
     let fixture = Fixture::new(vec![Turn::Fail(ProviderErrorKind::Authentication)]).await;
     let outcome = fixture.prompt("hello").await;
     assert_eq!(outcome.error.unwrap().message, "the model failed");
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -178,7 +198,8 @@ async fn error() {
         on_error
         record_event(settings)
         record_event(error)
-        after_run"#]]);
+        after_run"#]],
+    );
 }
 
 #[tokio::test]
@@ -186,7 +207,9 @@ async fn a_stream_that_breaks_is_not_asked_again_and_stays() {
     let fixture = Fixture::new(vec![Turn::Break(vec![Delta::text("half an ans")])]).await;
     let outcome = fixture.prompt("hello").await;
     assert!(outcome.error.is_some());
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -202,7 +225,8 @@ async fn a_stream_that_breaks_is_not_asked_again_and_stays() {
         record_event(settings)
         record_event(assistant)
         record_event(error)
-        after_run"#]]);
+        after_run"#]],
+    );
     assert_eq!(fixture.session.messages()[1].text(), "half an ans");
 }
 
@@ -220,7 +244,9 @@ async fn a_retry_goes_on_from_guard_request() {
     let turns = vec![Turn::Fail(ProviderErrorKind::RateLimit), Turn::Fail(ProviderErrorKind::Server), text("at last")];
     let fixture = Fixture::with(turns, |plugins| drop(plugins.register(Again).unwrap())).await;
     assert_eq!(fixture.prompt("hello").await.stop_reason, StopReason::EndTurn);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -243,7 +269,8 @@ async fn a_retry_goes_on_from_guard_request() {
         record_event(assistant)
         after_turn
         before_stop
-        after_run"#]]);
+        after_run"#]],
+    );
 }
 
 async fn cancelled(fixture: Arc<Fixture>, seen: &str) -> RunOutcome {
@@ -263,7 +290,9 @@ async fn cancel_in_the_stream() {
     let fixture = Arc::new(Fixture::new(vec![Turn::Hang(vec![Delta::text("half")]), text("again")]).await);
     let outcome = cancelled(fixture.clone(), "half").await;
     assert_eq!(outcome.stop_reason, StopReason::Cancelled);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -278,7 +307,8 @@ async fn cancel_in_the_stream() {
         on_cancel
         record_event(settings)
         record_event(cancelled)
-        after_run"#]]);
+        after_run"#]],
+    );
     assert_eq!(fixture.session.messages()[1].text(), "half");
     assert_eq!(fixture.prompt("next").await.stop_reason, StopReason::EndTurn);
 }
@@ -288,7 +318,9 @@ async fn cancel_in_a_tool() {
     let fixture = Arc::new(Fixture::new(vec![calls(&["look", "hang"]), text("again")]).await);
     let outcome = cancelled(fixture.clone(), "InProgress").await;
     assert_eq!(outcome.stop_reason, StopReason::Cancelled);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         record_event(user)
         before_run
@@ -317,7 +349,8 @@ async fn cancel_in_a_tool() {
         after_tool_call
         record_event(tool)
         record_event(cancelled)
-        after_run"#]]);
+        after_run"#]],
+    );
     let messages = fixture.session.messages();
     let results: Vec<_> = messages.iter().filter(|message| message.role == Role::Tool).collect();
     assert_eq!(results.len(), 2, "every call has its result: {messages:?}");
@@ -328,11 +361,14 @@ async fn cancel_in_a_tool() {
 async fn command() {
     let fixture = Fixture::new(vec![]).await;
     assert_eq!(fixture.prompt("/hello").await.stop_reason, StopReason::EndTurn);
-    check(&fixture.trace, expect![[r#"
+    check(
+        &fixture.trace,
+        expect![[r#"
         before_prompt
         run_command
         record_event(command)
-        after_run"#]]);
+        after_run"#]],
+    );
     assert_eq!(fixture.screen.said(), "hello");
 }
 

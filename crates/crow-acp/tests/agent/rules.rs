@@ -11,7 +11,11 @@ use crate::support::{Fixture, Log, Turn, calls, calls_with, text};
 fn results(session: &Session) -> Vec<(String, bool)> {
     let messages = session.messages();
     let parts = messages.iter().flat_map(|message| message.parts().to_vec());
-    parts.filter_map(|part| if let Part::ToolResult(result) = part { Some((result.text, result.is_error)) } else { None }).collect()
+    parts
+        .filter_map(
+            |part| if let Part::ToolResult(result) = part { Some((result.text, result.is_error)) } else { None },
+        )
+        .collect()
 }
 
 struct Upper;
@@ -71,7 +75,10 @@ impl CrowHooks for Redact {
 #[tokio::test]
 async fn text_that_a_hook_holds_back_is_released_at_the_end_of_its_block() {
     let said = vec![Delta::text("card 41"), Delta::text("11 it is")];
-    let fixture = Fixture::with(vec![Turn::Say(said, Finish::Stop)], |plugins| drop(plugins.register(Redact::default()).unwrap())).await;
+    let fixture = Fixture::with(vec![Turn::Say(said, Finish::Stop)], |plugins| {
+        drop(plugins.register(Redact::default()).unwrap())
+    })
+    .await;
     fixture.prompt("go").await;
     assert_eq!(fixture.screen.said(), "card **** it is");
     assert_eq!(fixture.session.messages()[1].text(), "card **** it is");
@@ -80,7 +87,10 @@ async fn text_that_a_hook_holds_back_is_released_at_the_end_of_its_block() {
 #[tokio::test]
 async fn a_fragment_whose_hook_fails_is_withheld_and_ends_the_run() {
     let said = vec![Delta::text("a "), Delta::text("forbidden word"), Delta::text(" and more")];
-    let fixture = Fixture::with(vec![Turn::Say(said, Finish::Stop)], |plugins| drop(plugins.register(Redact::default()).unwrap())).await;
+    let fixture = Fixture::with(vec![Turn::Say(said, Finish::Stop)], |plugins| {
+        drop(plugins.register(Redact::default()).unwrap())
+    })
+    .await;
     let outcome = fixture.prompt("go").await;
     assert!(outcome.error.unwrap().message.contains("a forbidden word"));
     assert_eq!(fixture.screen.said(), "");
@@ -143,7 +153,9 @@ async fn gates_rewrite_deny_answer_and_fail_closed() {
     assert!(results[4].0.contains("guarded") && results[4].1);
     let events = log.0.lock().unwrap();
     let both = events.iter().find_map(|event| match &event.kind {
-        EventKind::Tool(tool) => tool.original_arguments.clone().map(|original| (original, tool.call.raw_arguments.clone())),
+        EventKind::Tool(tool) => {
+            tool.original_arguments.clone().map(|original| (original, tool.call.raw_arguments.clone()))
+        }
         _ => None,
     });
     assert_eq!(both, Some(("{\"wish\":\"rewrite\"}".into(), "{\"wish\":\"rewritten\"}".into())));
@@ -195,7 +207,9 @@ impl CrowHooks for Adds {
 
 #[tokio::test]
 async fn messages_added_while_calls_are_open_come_after_the_results() {
-    let fixture = Fixture::with(vec![calls(&["poke", "poke"]), text("ok")], |plugins| drop(plugins.register(Adds).unwrap())).await;
+    let fixture =
+        Fixture::with(vec![calls(&["poke", "poke"]), text("ok")], |plugins| drop(plugins.register(Adds).unwrap()))
+            .await;
     fixture.prompt("go").await;
     let roles: Vec<Role> = fixture.session.messages().iter().map(|message| message.role).collect();
     assert_eq!(roles, [Role::User, Role::Assistant, Role::Tool, Role::Tool, Role::User, Role::User, Role::Assistant]);
@@ -247,13 +261,19 @@ struct FullDisk;
 impl CrowHooks for FullDisk {
     fn record_event(&self, event: &Event) -> Result<(), String> {
         let user = matches!(&event.kind, EventKind::User { message } if message.text() == "keep this");
-        if user || matches!(event.kind, EventKind::Assistant { .. } | EventKind::Tool(_)) { Err("disk full".into()) } else { Ok(()) }
+        if user || matches!(event.kind, EventKind::Assistant { .. } | EventKind::Tool(_)) {
+            Err("disk full".into())
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[tokio::test]
 async fn a_prompt_that_cannot_be_kept_is_refused_and_other_failures_are_told_once() {
-    let fixture = Fixture::with(vec![calls(&["look", "look"]), text("ok")], |plugins| drop(plugins.register(FullDisk).unwrap())).await;
+    let fixture =
+        Fixture::with(vec![calls(&["look", "look"]), text("ok")], |plugins| drop(plugins.register(FullDisk).unwrap()))
+            .await;
     let outcome = fixture.prompt("keep this").await;
     assert_eq!(outcome.stop_reason, StopReason::Refusal);
     assert!(fixture.requests.lock().unwrap().is_empty());

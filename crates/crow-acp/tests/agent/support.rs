@@ -162,7 +162,13 @@ impl Monitor for Trace {
         }
     }
 
-    fn after_call(&self, _hook: &'static HookSpec, _outcome: Option<Result<(), &HookError>>, _took: std::time::Duration) {}
+    fn after_call(
+        &self,
+        _hook: &'static HookSpec,
+        _outcome: Option<Result<(), &HookError>>,
+        _took: std::time::Duration,
+    ) {
+    }
 }
 
 /// The log, as a store would keep it.
@@ -214,14 +220,20 @@ impl Screen {
     /// All notices.
     pub fn notices(&self) -> String {
         let updates = self.0.lock().unwrap();
-        let notice = |update: &Update| if let Update::Notice(notice) = update { Some(notice.title.clone()) } else { None };
+        let notice =
+            |update: &Update| if let Update::Notice(notice) = update { Some(notice.title.clone()) } else { None };
         updates.iter().filter_map(notice).collect::<Vec<_>>().join("\n")
     }
 
     /// All text the agent said.
     pub fn said(&self) -> String {
         let updates = self.0.lock().unwrap();
-        updates.iter().filter_map(|update| if let Update::AgentMessage { text, .. } = update { Some(text.as_str()) } else { None }).collect()
+        updates
+            .iter()
+            .filter_map(
+                |update| if let Update::AgentMessage { text, .. } = update { Some(text.as_str()) } else { None },
+            )
+            .collect()
     }
 }
 
