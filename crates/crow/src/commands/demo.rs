@@ -169,15 +169,16 @@ impl Place {
 
 /// How to go on.
 const CLOSING: &str = "\
-Only the model's words were a recording. To connect a real model:
-  crow init                     choose a provider: a key, or a model server on this machine
-  crow run \"PROMPT\"             one task in the directory you are in
-To use Crow in an editor, let it start `crow acp`:
-  Zed         settings.json     \"agent_servers\": { \"Crow\": { \"type\": \"custom\", \"command\": \"crow\", \"args\": [\"acp\"] } }
-  JetBrains   ~/.jetbrains/acp.json, Neovim and others: crow acp --help
-Every step was a hook, and every part a plugin:
-  crow demo --trace-hooks       the same with every hook as it fires
-  crow hooks                    who implements which";
+Only the model's words were a recording.
+
+A real model     crow init                 a key, or a model server on this machine
+                 crow run \"PROMPT\"         one task in the directory you are in
+In your editor   it starts `crow acp`; in Zed's settings.json:
+                 \"agent_servers\": { \"Crow\": { \"type\": \"custom\",
+                                              \"command\": \"crow\", \"args\": [\"acp\"] } }
+                 JetBrains, Neovim, others: crow acp --help
+Look inside      crow demo --trace-hooks   this again, with every hook as it fires
+                 crow hooks                who implements which hook";
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use agent_client_protocol::v1::schema::{
 };
 
 use super::clean::{Cleaner, clean};
-use super::flow::cut;
+use super::flow::{cut, wrapped};
 use super::markdown::Markdown;
 use super::screen::Screen;
 use super::style::Style;
@@ -102,8 +102,9 @@ impl<W: Write> Conversation<W> {
     pub(crate) fn note(&mut self, style: Style, text: &str) {
         self.begin(Block::Note);
         self.last_note = clean(text);
-        let line = self.screen.palette().paint(style, &self.last_note);
-        self.screen.line(&line);
+        let lines = self.screen.width().map_or_else(|| self.last_note.clone(), |width| wrapped(&self.last_note, width));
+        let lines = self.screen.palette().paint(style, &lines);
+        self.screen.line(&lines);
     }
 
     /// A hook that fired, among the rest.

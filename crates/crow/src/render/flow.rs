@@ -87,6 +87,15 @@ impl Flow {
     }
 }
 
+/// `text` in lines of at most `width` columns.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut flow = Flow::new(width, "");
+    let mut out = String::new();
+    text.chars().for_each(|c| flow.push(c, &mut out));
+    flow.end_word(&mut out);
+    out
+}
+
 /// The columns a text takes on a terminal.
 pub(crate) fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
@@ -114,6 +123,12 @@ pub(crate) fn cut(text: &str, limit: Option<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_are_broken_between_words() {
+        assert_eq!(wrapped("the quick brown fox jumps over it", 20), "the quick brown fox\njumps over it");
+        assert_eq!(wrapped("short", 20), "short");
+    }
 
     #[test]
     fn long_text_is_cut_by_columns_not_bytes() {
