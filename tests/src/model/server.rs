@@ -160,6 +160,8 @@ impl ModelServer {
     }
 
     /// Answers a request that contains `marker` with `reply`, once. Further replies for the same marker come in turn.
+    ///
+    /// The whole request counts, system prompt and tools included: a marker is best a word that nobody else uses.
     pub fn when(&self, marker: &str, reply: Reply) {
         let reply = Arc::new(reply.ended());
         let mut state = self.shared.lock();

@@ -265,8 +265,8 @@ fn a_prompt_of_30_megabytes_is_handled() {
     let turn = stage.prompt(&"0123456789abcde\n".repeat(2 * 1024 * 1024));
     assert!(!told(&turn).is_empty() || turn.stop_reason() == "refusal", "{:?}", turn.reply);
     let session = stage.client.new_session(&stage.sandbox);
-    stage.server.when("still there", Reply::say("alive"));
-    assert_eq!(stage.client.prompt(&session, "still there?").text(), "alive");
+    stage.server.when("#alive", Reply::say("alive"));
+    assert_eq!(stage.client.prompt(&session, "#alive?").text(), "alive");
 }
 
 #[test]

@@ -184,10 +184,10 @@ fn with_nothing_running_does_nothing() {
 fn only_the_session_it_names() {
     let stage = Stage::new([]);
     let other = stage.client.new_session(&stage.sandbox);
-    stage.server.when("stay", Reply::stream().text("still ").pause(Duration::from_millis(500)).text("here"));
-    stage.server.when("leave", Reply::stream().text("bye").hang());
-    let staying = stage.client.start_prompt(&other, "stay");
-    let leaving = stage.client.start_prompt(&stage.session, "leave");
+    stage.server.when("#stay", Reply::stream().text("still ").pause(Duration::from_millis(500)).text("here"));
+    stage.server.when("#leave", Reply::stream().text("bye").hang());
+    let staying = stage.client.start_prompt(&other, "#stay");
+    let leaving = stage.client.start_prompt(&stage.session, "#leave");
     stage.client.wait_update(&stage.session, leaving.from, |update| update["content"]["text"] == "bye");
     stage.client.cancel(&stage.session);
     assert_eq!(stage.client.turn(&stage.session, &leaving).stop_reason(), "cancelled");

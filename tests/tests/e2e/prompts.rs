@@ -8,8 +8,8 @@ use crate::stage::{Stage, said_by};
 #[test]
 fn a_prompt_that_comes_while_one_runs_is_queued() {
     let stage = Stage::new([]);
-    stage.server.when("the first", Reply::stream().text("one").pause(std::time::Duration::from_millis(300)).text("!"));
-    let first = stage.client.start_prompt(&stage.session, "the first");
+    stage.server.when("#first", Reply::stream().text("one").pause(std::time::Duration::from_millis(300)).text("!"));
+    let first = stage.client.start_prompt(&stage.session, "#first");
     stage.client.wait_update(&stage.session, first.from, |update| update["content"]["text"] == "one");
     stage.server.push(Reply::say("two"));
     let second = stage.client.start_prompt(&stage.session, "and the second");

@@ -131,7 +131,7 @@ fn a_response_of_thoughts_only_does_not_loop() {
 #[test]
 fn sessions_stream_side_by_side() {
     let stage = Stage::new([]);
-    let names = ["alpha", "beta", "gamma", "delta"];
+    let names = ["#alpha", "#beta", "#gamma", "#delta"];
     let open: Vec<String> = names.iter().map(|_| stage.client.new_session(&stage.sandbox)).collect();
     for name in names {
         let words: Vec<String> = (0..20).map(|number| format!("{name}{number} ")).collect();
