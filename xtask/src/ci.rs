@@ -23,6 +23,8 @@ pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
     test::run(&[])?;
     docs::run(&[])?;
     bench::run(&["--quick".to_owned()])?;
+    let instructions = ["bench", "--quiet", "--package", "crow-hooks", "--bench", "instructions"];
+    step("instructions per hook call", &mut cargo(instructions))?;
     test::conformance(&["--release".to_owned()])?;
     if has("cargo-deny", "--version") {
         step("licences and advisories", &mut cargo(["deny", "--offline", "check", "bans", "licenses", "sources"]))?;

@@ -9,7 +9,7 @@ usage: cargo xtask setup
 
 Installs the official ACP clients that the tests drive the binary with, below target/test-deps:
   node/    the TypeScript client (with the protocol's JSON Schema) and acpx, as tests/clients/package-lock.json says
-  python/  the Python client in a virtual environment, as tests/clients/requirements.txt says
+  python/  the Python client and pluggy in a virtual environment, as tests/clients/requirements.txt says
 Nothing outside that folder changes. What the system lacks is named, one line each, and left to you.
 Does nothing when everything is there already.";
 

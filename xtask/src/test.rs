@@ -28,6 +28,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
     step("build the crow binary", &mut cargo(["build", "--workspace", "--bins"]))?;
     let mut command = cargo(["test", "--workspace", "--no-fail-fast"]);
     command.args(rest);
+    // The hook engine is compared with pluggy itself.
+    command.env("CROW_PLUGGY_PYTHON", target().join("test-deps/python/bin/python"));
     let mut counts = Counts::default();
     let passed = timed("cargo test", || watched(&mut command, |line| counts.add(line)))?;
     println!("{counts}");

@@ -45,8 +45,9 @@ pub(crate) fn stand_in(method: &Method) -> TokenStream {
             fn sync<F: for<'a> ::core::ops::Fn(&'a P, #args<'a>, __AbsentTo)>(self, _: F) {}
             fn later<F>(self, _: F)
             where
-                F: for<'a> ::core::ops::Fn(&'a P, #args<'a>, __AbsentTo)
-                    -> ::core::pin::Pin<::std::boxed::Box<dyn ::core::future::Future<Output = ()> + ::core::marker::Send + 'a>>,
+                F: for<'a, 't> ::core::ops::Fn(&'a P, #args<'a>, __AbsentTo, &'t mut ::core::task::Context<'_>)
+                    -> ::core::result::Result<(), ::core::pin::Pin<::std::boxed::Box<
+                        dyn ::core::future::Future<Output = ()> + ::core::marker::Send + 'a>>>,
             {}
         }
     }

@@ -4,7 +4,7 @@
 //! inference. Hooks and arguments are looked up as fields, with the person's own spans: it is rustc that says
 //! "no field `user_imput`; a field with a similar name exists: `user_input`".
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, Type, spanned::Spanned};
 
@@ -99,7 +99,8 @@ fn glue(plugin: &Plugin, method: &Method) -> TokenStream {
             }
         };
     }
-    quote! {
+    let at = place(method);
+    quote_spanned! {at=>
         #(#cfgs)*
         __plugin.hook(<dyn #contract + 'static>::HOOKS.#hook, #text, &[#(#taken),*]) #chosen #attach;
     }
@@ -125,8 +126,25 @@ fn chosen(options: &ImplOptions) -> TokenStream {
     chosen
 }
 
+/// Where the person wrote the method, for messages.
+fn place(method: &Method) -> Span {
+    Span::call_site().located_at(method.name.span())
+}
+
+/// Boxes a future and polls it for the first time, here, where its type is known: most are done then, and the compiler
+/// sees through all of it.
+fn polled(body: &TokenStream, at: Span) -> TokenStream {
+    quote_spanned! {at=>
+        let mut __future = ::std::boxed::Box::pin(async move { #body });
+        match ::core::future::Future::poll(__future.as_mut(), __task) {
+            ::core::task::Poll::Ready(__done) => ::core::result::Result::Ok(__done),
+            ::core::task::Poll::Pending => ::core::result::Result::Err(__future),
+        }
+    }
+}
+
 fn implementation(method: &Method) -> TokenStream {
-    let name = &method.name;
+    let (name, at) = (&method.name, place(method));
     let locals: Vec<_> = (0..method.args.len()).map(|at| format_ident!("__arg{at}")).collect();
     let takes: TokenStream = if method.args.is_empty() {
         quote!(let _ = __args;)
@@ -136,14 +154,10 @@ fn implementation(method: &Method) -> TokenStream {
         method.args.iter().zip(&locals).map(take).collect()
     };
     if method.asynchronous {
-        quote_spanned! {name.span()=>
-            .later(|__this, __args, __to| ::std::boxed::Box::pin(async move {
-                #takes
-                __to.answer(Self::#name(__this, #(#locals),*).await)
-            }))
-        }
+        let polled = polled(&quote_spanned! {at=> #takes __to.answer(Self::#name(__this, #(#locals),*).await)}, at);
+        quote_spanned!(at=> .later(|__this, __args, __to, __task| { #polled }))
     } else {
-        quote_spanned! {name.span()=>
+        quote_spanned! {at=>
             .sync(|__this, __args, __to| {
                 #takes
                 __to.answer(Self::#name(__this, #(#locals),*))
@@ -153,26 +167,26 @@ fn implementation(method: &Method) -> TokenStream {
 }
 
 fn wrapper(method: &Method) -> TokenStream {
-    let name = &method.name;
+    let (name, at) = (&method.name, place(method));
     let ty = method.args.first().map(|(_, ty)| ty);
     if method.asynchronous {
-        quote_spanned! {name.span()=>
-            .wrap(|__this, __frame, __to| ::std::boxed::Box::pin(async move {
-                let mut __frame = __frame;
-                let __outcome = {
-                    let (__next, __guard) = __frame.enter();
-                    let __next: #ty = __next;
-                    let __wrapper = ::core::pin::pin!(Self::#name(__this, __next));
-                    __guard.run(__wrapper).await.map(|__outcome| __to.outcome(__outcome))
-                };
-                match __frame.leave(__outcome) {
-                    ::core::option::Option::Some(__result) => __result,
-                    ::core::option::Option::None => __frame.skip().await,
-                }
-            }))
-        }
+        let around = quote_spanned! {at=>
+            let mut __frame = __frame;
+            let __outcome = {
+                let (__next, __guard) = __frame.enter();
+                let __next: #ty = __next;
+                let __wrapper = ::core::pin::pin!(Self::#name(__this, __next));
+                __guard.run(__wrapper).await.map(|__outcome| __to.outcome(__outcome))
+            };
+            match __frame.leave(__outcome) {
+                ::core::option::Option::Some(__result) => __result,
+                ::core::option::Option::None => __frame.skip().await,
+            }
+        };
+        let polled = polled(&around, at);
+        quote_spanned!(at=> .wrap(|__this, __frame, __to, __task| { #polled }))
     } else {
-        quote_spanned! {name.span()=>
+        quote_spanned! {at=>
             .wrap_sync(|__this, __next, __to| {
                 let __next: #ty = __next;
                 __to.outcome(Self::#name(__this, __next))

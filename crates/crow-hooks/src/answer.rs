@@ -1,6 +1,10 @@
 //! What an impl and a wrapper may return.
 
-use std::{error::Error, pin::Pin};
+use std::{
+    error::Error,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use crate::Hook;
 
@@ -16,20 +20,30 @@ pub type Outcome<H> = Result<<H as Hook>::Collected, BoxError>;
 /// The value of one impl: `None` is left out of the results.
 pub type Given<T> = Result<Option<T>, BoxError>;
 
-/// What calling an impl gives: its value at once, or a future of it.
-pub enum Answer<'a, T> {
-    /// The impl is done.
+/// What calling an impl gives.
+pub(crate) enum Answer<'a, T> {
+    /// Its value: it is done.
     Ready(Given<T>),
-    /// The impl is an `async fn`.
+    /// A future that has been polled once and waits.
     Later(BoxFuture<'a, Given<T>>),
+    /// Nothing: it has to be awaited, but this is a call without a task.
+    NotSync,
 }
 
-impl<T> std::fmt::Debug for Answer<'_, T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Ready(_) => "Ready",
-            Self::Later(_) => "Later",
-        })
+impl<'a, T> From<Result<Given<T>, BoxFuture<'a, Given<T>>>> for Answer<'a, T> {
+    fn from(polled: Result<Given<T>, BoxFuture<'a, Given<T>>>) -> Self {
+        match polled {
+            Ok(given) => Self::Ready(given),
+            Err(future) => Self::Later(future),
+        }
+    }
+}
+
+/// Polls a future for the first time. It is given back if it has to wait.
+pub(crate) fn polled<'a, T>(mut future: BoxFuture<'a, T>, task: &mut Context<'_>) -> Result<T, BoxFuture<'a, T>> {
+    match future.as_mut().poll(task) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => Err(future),
     }
 }
 

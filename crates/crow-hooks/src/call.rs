@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, ImplOutcome, Timer, Trail,
-    answer::Answer,
+    answer::{Answer, polled},
     depth,
     guard::{First, Running, caught, first},
     list::{Entry, HookList, Implement, Wrap},
@@ -118,7 +118,10 @@ impl<H: Hook> Future for Chain<'_, H> {
                     *self = Self::Last(last);
                     return Poll::Pending;
                 }
-                Begun::Boxed(rest) => *self = Self::Rest(rest),
+                Begun::Boxed(rest) => {
+                    *self = Self::Rest(rest);
+                    return Poll::Pending;
+                }
             }
         }
         let done = match &mut *self {
@@ -148,7 +151,7 @@ enum Begun<'a, H: Hook> {
     Done(Called<H>),
     /// To its last impl, which waits.
     Waits(Last<'a, H>),
-    /// To something that is to be polled.
+    /// To something that waits and that others follow.
     Boxed(BoxFuture<'a, Called<H>>),
 }
 
@@ -160,9 +163,10 @@ fn begin<'a, H: Hook>(
     task: &mut Context<'_>,
 ) -> Begun<'a, H> {
     if let Some((outer, inner)) = wrappers.split_first() {
-        return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args))) {
+        return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args), Some(task))) {
             Ok(Wrapped::Later(rest)) => Begun::Boxed(rest),
             Ok(Wrapped::Ready(result)) => Begun::Done(result),
+            Ok(Wrapped::NotSync) => Begun::Done(Err(not_sync(&outer.info))),
             Err(panicked) => Begun::Done(Err(panicked)),
         };
     }
@@ -173,7 +177,10 @@ fn begin<'a, H: Hook>(
         Stop::Deferred(at) => at,
     };
     if at + 1 < cx.list.impls.len() {
-        return Begun::Boxed(Box::pin(rest(cx, at, args, out)));
+        return match polled(Box::pin(rest(cx, at, args, out)), task) {
+            Ok(result) => Begun::Done(result),
+            Err(rest) => Begun::Boxed(rest),
+        };
     }
     // The last impl may keep the arguments: it needs no box around it.
     match first(cx, &cx.list.impls[at], args, task) {
@@ -217,9 +224,9 @@ async fn rest<'a, H: Hook>(cx: Cx<'a, H>, mut at: usize, mut args: H::Args<'a>, 
 /// The whole call of a sync hook.
 pub(crate) fn call_sync<'a, H: Hook>(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, mut args: H::Args<'a>) -> Called<H> {
     if let Some((outer, inner)) = wrappers.split_first() {
-        return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args)))? {
+        return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args), None))? {
             Wrapped::Ready(result) => result,
-            Wrapped::Later(_) => Err(not_sync(&outer.info)),
+            Wrapped::Later(_) | Wrapped::NotSync => Err(not_sync(&outer.info)),
         };
     }
     let mut out = H::Collected::default();
@@ -268,9 +275,9 @@ fn run_quickly<H: Hook>(cx: Cx<'_, H>, at: &mut usize, args: &mut H::Args<'_>, o
         if entry.deferred {
             return Stop::Deferred(*at);
         }
-        let given = match Span::of(&entry.info).run(|| entry.run.call(H::reborrow(args))) {
+        let given = match Span::of(&entry.info).run(|| entry.run.call(H::reborrow(args), None)) {
             Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
-            Answer::Later(_) => Err(not_sync(&entry.info)),
+            Answer::Later(_) | Answer::NotSync => Err(not_sync(&entry.info)),
         };
         match accept::<H>(cx.env, given, out) {
             ControlFlow::Continue(()) => *at += 1,
@@ -310,7 +317,7 @@ fn call_timed<'s, H: Hook>(
 ) -> Result<Option<H::Output>, HookError> {
     let limit = cx.env.timer.as_ref().and_then(|_| time::limit(&entry.info, H::SPEC, cx.env.default_budget));
     let since = limit.map(|_| Instant::now());
-    let answer = caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args)));
+    let answer = caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args, None)));
     if let (Some(limit), Some(took)) = (limit, since.map(|since| since.elapsed()))
         && took > limit
     {
@@ -319,7 +326,7 @@ fn call_timed<'s, H: Hook>(
     }
     match answer? {
         Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
-        Answer::Later(_) => Err(not_sync(&entry.info)),
+        Answer::Later(_) | Answer::NotSync => Err(not_sync(&entry.info)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Closures as plugins.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, pin::pin, sync::Arc};
 
 use crate::{
-    AsyncHook, BoxFuture, Contract, Hook, IntoAnswer, PluginName, Tier,
+    AsyncHook, BoxFuture, Contract, Hook, IntoAnswer, Next, Outcome, PluginName, SyncHook, SyncNext, Tier,
+    answer::polled,
     plugin::{Registrar, Slot},
 };
 
@@ -77,7 +78,8 @@ impl<H: Hook> fmt::Debug for With<'_, H> {
     }
 }
 
-/// A hook that is about to get a closure: options, then [`sync`](Self::sync) or [`later`](Self::later).
+/// A hook that is about to get a closure: options, then [`sync`](Self::sync),
+/// [`later`](Self::later), [`wrap`](Self::wrap) or [`wrap_sync`](Self::wrap_sync).
 #[must_use = "a closure must follow"]
 pub struct On<C: Contract + ?Sized, H> {
     plugin: Closures<C>,
@@ -141,10 +143,51 @@ impl<C: Contract + ?Sized, H: Hook<Contract = C>> On<C, H> {
         let call = Arc::new(call);
         self.put(move |slot| {
             let call = Arc::clone(&call);
-            slot.later(move |_, args, _| {
+            slot.later(move |_, args, _, task| {
                 let future = call(With { args });
-                Box::pin(async move { future.await.into_answer() })
+                polled(Box::pin(async move { future.await.into_answer() }), task)
             });
+        })
+    }
+
+    /// A wrapper: `|mut next| Box::pin(async move { next.run().await })`.
+    pub fn wrap<F>(self, call: F) -> Closures<C>
+    where
+        H: AsyncHook,
+        F: for<'a> Fn(Next<'a, H>) -> BoxFuture<'a, Outcome<H>> + Send + Sync + 'static,
+    {
+        let call = Arc::new(call);
+        self.put(move |slot| {
+            let call = Arc::clone(&call);
+            slot.wrap(move |_, mut frame, _, task| {
+                let call = Arc::clone(&call);
+                let around = async move {
+                    let outcome = {
+                        let (next, guard) = frame.enter();
+                        // The future is made inside, so that a panic there is caught as well.
+                        let wrapper = pin!(async { call(next).await });
+                        guard.run(wrapper).await
+                    };
+                    match frame.leave(outcome) {
+                        Some(result) => result,
+                        None => frame.skip().await,
+                    }
+                };
+                polled(Box::pin(around), task)
+            });
+        })
+    }
+
+    /// A wrapper of a sync hook: `|mut next| next.run()`.
+    pub fn wrap_sync<F>(self, call: F) -> Closures<C>
+    where
+        H: SyncHook,
+        F: for<'a> Fn(SyncNext<'a, H>) -> Outcome<H> + Send + Sync + 'static,
+    {
+        let call = Arc::new(call);
+        self.put(move |slot| {
+            let call = Arc::clone(&call);
+            slot.wrap_sync(move |_, next, _| call(next));
         })
     }
 

@@ -4,11 +4,11 @@
 //! [`Take`] gets one back. `#[hookspecs]` writes, for every hook, how its arguments are lent and its result is
 //! taken ([`Bridge`]); [`DynPlugin`] puts impls of that world into the same chains, with the same order.
 
-use std::{any::Any, borrow::Cow, fmt, marker::PhantomData, sync::Arc};
+use std::{any::Any, borrow::Cow, fmt, marker::PhantomData, sync::Arc, task::Context};
 
 use crate::{
     BoxError, BoxFuture, Budget, Contract, Hook, HookSpec, PluginInfo, PluginManager, PluginName, RegisterError, Tier,
-    answer::{Answer, Given},
+    answer::{Answer, Given, polled},
     call::Called,
     list::{Implement, Wrap},
     next::{Frame, Wrapped},
@@ -376,14 +376,17 @@ struct Outside<B: Backend, H> {
 }
 
 impl<B: Backend, H: Bridge<B>> Implement<H> for Outside<B, H> {
-    fn call<'a>(&'a self, mut args: H::Args<'a>) -> Answer<'a, H::Output> {
+    fn call<'a>(&'a self, mut args: H::Args<'a>, task: Option<&mut Context<'_>>) -> Answer<'a, H::Output> {
         let lent = match self.crossing.lend(&args) {
             Ok(lent) => lent,
             Err(error) => return Answer::Ready(Err(error)),
         };
         match self.call.call(H::SPEC, &lent) {
             DynAnswer::Ready(value) => Answer::Ready(self.crossing.settle(&mut args, &lent, value)),
-            DynAnswer::Later(future) => Answer::Later(outside(&self.crossing, args, lent, future)),
+            DynAnswer::Later(future) => match task {
+                Some(task) => polled(outside(&self.crossing, args, lent, future), task).into(),
+                None => Answer::NotSync,
+            },
         }
     }
 }
@@ -408,8 +411,11 @@ struct OutsideWrapper<B: Backend, H> {
 }
 
 impl<B: Backend, H: Bridge<B>> Wrap<H> for OutsideWrapper<B, H> {
-    fn wrap<'a>(&'a self, frame: Frame<'a, H>) -> Wrapped<'a, H> {
-        Wrapped::Later(self.around(frame))
+    fn wrap<'a>(&'a self, frame: Frame<'a, H>, task: Option<&mut Context<'_>>) -> Wrapped<'a, H> {
+        match task {
+            Some(task) => polled(self.around(frame), task).into(),
+            None => Wrapped::NotSync,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     BoxFuture, ErrorKind, Hook, HookError, HookSpec, ImplInfo, ImplOutcome,
     answer::{Answer, Given},
-    call::{Cx, Env, failed},
+    call::{Cx, Env, failed, not_sync},
     list::{Entry, Implement},
     monitor::Watch,
     next::RUNNING,
@@ -81,25 +81,18 @@ pub(crate) fn first<'a, H: Hook>(
 ) -> First<'a, H> {
     let watch = Watch::start(cx.env, cx.trail, &entry.info);
     let span = Span::of(&entry.info);
-    let polled = catch_unwind(AssertUnwindSafe(|| {
-        span.run(|| match entry.run.call(args) {
-            Answer::Ready(given) => Ok(given),
-            Answer::Later(mut future) => match future.as_mut().poll(task) {
-                // Dropping the future may panic: it happens in here.
-                Poll::Ready(given) => Ok(given),
-                Poll::Pending => Err(future),
-            },
-        })
-    }));
-    let given = match polled {
-        Ok(Ok(given)) => given.map_err(|source| failed(&entry.info, source)),
-        Ok(Err(future)) => {
+    // A future that is done at once is dropped in here as well.
+    let called = catch_unwind(AssertUnwindSafe(|| span.run(|| entry.run.call(args, Some(task)))));
+    let given = match called {
+        Ok(Answer::Ready(given)) => given.map_err(|source| failed(&entry.info, source)),
+        Ok(Answer::Later(future)) => {
             let mut running = Running { cx, entry, future: Some(future), clock: Clock::default(), watch, span };
-            match running.check(task) {
-                None => return First::Waits(running),
-                Some(late) => return First::Given(running.end(Err(late))),
-            }
+            return match running.check(task) {
+                None => First::Waits(running),
+                Some(late) => First::Given(running.end(Err(late))),
+            };
         }
+        Ok(Answer::NotSync) => Err(not_sync(&entry.info)),
         Err(payload) => Err(HookError::panicked(entry.info.plugin.clone(), entry.info.hook, payload)),
     };
     if let Some(watch) = watch {

@@ -73,9 +73,9 @@ pub(crate) fn replay<H: Hook>(
 ) -> Result<(), HookError> {
     let Some(past) = call.downcast_ref::<Past<H>>() else { return Ok(()) };
     let Some(mut args) = past.args() else { return Ok(()) };
-    let given = match caught(info, || run.call(H::reborrow(&mut args))) {
+    let given = match caught(info, || run.call(H::reborrow(&mut args), None)) {
         Ok(Answer::Ready(given)) => given.map_err(|source| failed(info, source)),
-        Ok(Answer::Later(_)) => Err(not_sync(info)),
+        Ok(Answer::Later(_) | Answer::NotSync) => Err(not_sync(info)),
         Err(panicked) => Err(panicked),
     };
     match given {

@@ -1,23 +1,26 @@
 //! The impls of one hook, in call order.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc, task::Context};
 
 use crate::{
-    ImplInfo, RegisterError,
-    answer::{Answer, Given},
+    BoxFuture, ImplInfo, Outcome, RegisterError,
+    answer::{Answer, Given, To},
+    call::Called,
     hook::{Hook, HookSpec, Kind},
-    next::{Frame, Wrapped},
+    next::{Frame, SyncNext, Wrapped},
     order::call_order,
 };
 
 /// An impl, whatever its plugin's type.
 pub(crate) trait Implement<H: Hook>: Send + Sync {
-    fn call<'a>(&'a self, args: H::Args<'a>) -> Answer<'a, H::Output>;
+    /// With a task, an `async fn` is called and polled for the first time.
+    fn call<'a>(&'a self, args: H::Args<'a>, task: Option<&mut Context<'_>>) -> Answer<'a, H::Output>;
 }
 
 /// A wrapper, whatever its plugin's type.
 pub(crate) trait Wrap<H: Hook>: Send + Sync {
-    fn wrap<'a>(&'a self, frame: Frame<'a, H>) -> Wrapped<'a, H>;
+    /// With a task, an async wrapper is called and polled for the first time.
+    fn wrap<'a>(&'a self, frame: Frame<'a, H>, task: Option<&mut Context<'_>>) -> Wrapped<'a, H>;
 }
 
 /// An impl or a wrapper, and who it is.
@@ -139,6 +142,10 @@ impl<H: Hook> AnyListMut for Arc<HookList<H>> {
             let list = Arc::make_mut(self);
             list.wrappers.retain(|entry| !gone(entry.info.id));
             list.impls.retain(|entry| !gone(entry.info.id));
+            // Whoever waited for a plugin that is gone takes its own place again. With fewer plugins an order that was
+            // possible stays so.
+            let sorted = list.sort();
+            debug_assert!(sorted.is_ok(), "{sorted:?}");
         }
     }
 }
@@ -155,10 +162,10 @@ pub(crate) struct Plain<P: ?Sized, F>(pub(crate) Bound<P, F>);
 impl<H: Hook, P, F> Implement<H> for Plain<P, F>
 where
     P: Send + Sync + ?Sized,
-    F: for<'a> Fn(&'a P, H::Args<'a>, crate::answer::To<H>) -> Given<H::Output> + Send + Sync,
+    F: for<'a> Fn(&'a P, H::Args<'a>, To<H>) -> Given<H::Output> + Send + Sync,
 {
-    fn call<'a>(&'a self, args: H::Args<'a>) -> Answer<'a, H::Output> {
-        Answer::Ready((self.0.call)(&self.0.plugin, args, crate::answer::To(std::marker::PhantomData)))
+    fn call<'a>(&'a self, args: H::Args<'a>, _: Option<&mut Context<'_>>) -> Answer<'a, H::Output> {
+        Answer::Ready((self.0.call)(&self.0.plugin, args, To(PhantomData)))
     }
 }
 
@@ -168,22 +175,50 @@ pub(crate) struct Deferred<P: ?Sized, F>(pub(crate) Bound<P, F>);
 impl<H: Hook, P, F> Implement<H> for Deferred<P, F>
 where
     P: Send + Sync + ?Sized,
-    F: for<'a> Fn(&'a P, H::Args<'a>, crate::answer::To<H>) -> crate::BoxFuture<'a, Given<H::Output>> + Send + Sync,
+    F: for<'a> Fn(
+            &'a P,
+            H::Args<'a>,
+            To<H>,
+            &mut Context<'_>,
+        ) -> Result<Given<H::Output>, BoxFuture<'a, Given<H::Output>>>
+        + Send
+        + Sync,
 {
-    fn call<'a>(&'a self, args: H::Args<'a>) -> Answer<'a, H::Output> {
-        Answer::Later((self.0.call)(&self.0.plugin, args, crate::answer::To(std::marker::PhantomData)))
+    fn call<'a>(&'a self, args: H::Args<'a>, task: Option<&mut Context<'_>>) -> Answer<'a, H::Output> {
+        match task {
+            Some(task) => (self.0.call)(&self.0.plugin, args, To(PhantomData), task).into(),
+            None => Answer::NotSync,
+        }
     }
 }
 
-/// A wrapper function, async or plain.
+/// An async wrapper.
 pub(crate) struct Wrapping<P: ?Sized, F>(pub(crate) Bound<P, F>);
 
 impl<H: Hook, P, F> Wrap<H> for Wrapping<P, F>
 where
     P: Send + Sync + ?Sized,
-    F: for<'a> Fn(&'a P, Frame<'a, H>, crate::answer::To<H>) -> Wrapped<'a, H> + Send + Sync,
+    F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>, &mut Context<'_>) -> Result<Called<H>, BoxFuture<'a, Called<H>>>
+        + Send
+        + Sync,
 {
-    fn wrap<'a>(&'a self, frame: Frame<'a, H>) -> Wrapped<'a, H> {
-        (self.0.call)(&self.0.plugin, frame, crate::answer::To(std::marker::PhantomData))
+    fn wrap<'a>(&'a self, frame: Frame<'a, H>, task: Option<&mut Context<'_>>) -> Wrapped<'a, H> {
+        match task {
+            Some(task) => (self.0.call)(&self.0.plugin, frame, To(PhantomData), task).into(),
+            None => Wrapped::NotSync,
+        }
+    }
+}
+
+/// A plain wrapper.
+pub(crate) struct PlainWrapping<P: ?Sized, F>(pub(crate) Bound<P, F>);
+
+impl<H: Hook, P, F> Wrap<H> for PlainWrapping<P, F>
+where
+    P: Send + Sync + ?Sized,
+    F: for<'p, 'a> Fn(&'p P, SyncNext<'a, H>, To<H>) -> Outcome<H> + Send + Sync,
+{
+    fn wrap<'a>(&'a self, frame: Frame<'a, H>, _: Option<&mut Context<'_>>) -> Wrapped<'a, H> {
+        Wrapped::Ready(frame.around(|next| (self.0.call)(&self.0.plugin, next, To(PhantomData))))
     }
 }

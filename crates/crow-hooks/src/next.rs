@@ -20,16 +20,22 @@ pub(crate) const RUNNING: u8 = 1;
 const RAN: u8 = 2;
 const ANSWERED: u8 = 3;
 
-/// What a wrapper function gives the engine.
-#[doc(hidden)]
-pub enum Wrapped<'a, H: Hook> {
+/// What a wrapper gives the engine.
+pub(crate) enum Wrapped<'a, H: Hook> {
+    /// It is done.
     Ready(Called<H>),
+    /// A future that has been polled once and waits.
     Later(BoxFuture<'a, Called<H>>),
+    /// Nothing: it has to be awaited, but this is a call without a task.
+    NotSync,
 }
 
-impl<H: Hook> std::fmt::Debug for Wrapped<'_, H> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Wrapped")
+impl<'a, H: Hook> From<Result<Called<H>, BoxFuture<'a, Called<H>>>> for Wrapped<'a, H> {
+    fn from(polled: Result<Called<H>, BoxFuture<'a, Called<H>>>) -> Self {
+        match polled {
+            Ok(result) => Self::Ready(result),
+            Err(future) => Self::Later(future),
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! Plugins: their names, and how their impls reach a hook.
 
-use std::{any::Any, borrow::Cow, marker::PhantomData, sync::Arc, time::Duration};
+use std::{any::Any, borrow::Cow, marker::PhantomData, sync::Arc, task::Context, time::Duration};
 
 use crate::{
     AsyncHook, BoxFuture, Budget, Contract, Hook, HookError, Kind, RegisterError, SyncHook,
     answer::{Given, To},
     call::{Called, Env},
     history,
-    list::{Bound, Deferred, Entry, Implement, Plain, Wrap, Wrapping},
-    next::{Frame, SyncNext, Wrapped},
+    list::{Bound, Deferred, Entry, Implement, Plain, PlainWrapping, Wrap, Wrapping},
+    next::{Frame, SyncNext},
 };
 
 /// The name of a plugin, cheap to clone.
@@ -98,14 +98,6 @@ pub struct ImplInfo {
     pub args: &'static [&'static str],
     pub(crate) id: PluginId,
     pub(crate) seq: u64,
-}
-
-/// Tells the compiler what the closure is, whose lifetimes it cannot guess.
-fn wrapping<P, H: Hook, F>(call: F) -> F
-where
-    F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>) -> Wrapped<'a, H>,
-{
-    call
 }
 
 /// Collects the impls of one plugin before any of them is visible.
@@ -268,23 +260,33 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
         self.add_impl(run, false);
     }
 
-    /// An `async fn`.
+    /// An `async fn`, called and polled for the first time by `call`: its value, or the future if it waits.
     pub fn later<F>(self, call: F)
     where
         H: AsyncHook,
-        F: for<'a> Fn(&'a P, H::Args<'a>, To<H>) -> BoxFuture<'a, Given<H::Output>> + Send + Sync + 'static,
+        F: for<'a> Fn(
+                &'a P,
+                H::Args<'a>,
+                To<H>,
+                &mut Context<'_>,
+            ) -> Result<Given<H::Output>, BoxFuture<'a, Given<H::Output>>>
+            + Send
+            + Sync
+            + 'static,
     {
         let run = Arc::new(Deferred(Bound { plugin: Arc::clone(&self.plugin), call }));
         self.add_impl(run, true);
     }
 
-    /// An `async fn` around an async hook.
+    /// An `async fn` around an async hook, likewise.
     pub fn wrap<F>(self, call: F)
     where
         H: AsyncHook,
-        F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>) -> BoxFuture<'a, Called<H>> + Send + Sync + 'static,
+        F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>, &mut Context<'_>) -> Result<Called<H>, BoxFuture<'a, Called<H>>>
+            + Send
+            + Sync
+            + 'static,
     {
-        let call = wrapping(move |plugin, frame, to| Wrapped::Later(call(plugin, frame, to)));
         let run = Arc::new(Wrapping(Bound { plugin: Arc::clone(&self.plugin), call }));
         self.add_wrapper(run);
     }
@@ -295,8 +297,7 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
         H: SyncHook,
         F: for<'p, 'a> Fn(&'p P, SyncNext<'a, H>, To<H>) -> crate::Outcome<H> + Send + Sync + 'static,
     {
-        let call = wrapping(move |plugin, frame, to| Wrapped::Ready(frame.around(|next| call(plugin, next, to))));
-        let run = Arc::new(Wrapping(Bound { plugin: Arc::clone(&self.plugin), call }));
+        let run = Arc::new(PlainWrapping(Bound { plugin: Arc::clone(&self.plugin), call }));
         self.add_wrapper(run);
     }
 

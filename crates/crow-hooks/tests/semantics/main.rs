@@ -5,7 +5,9 @@
     missing_debug_implementations,
     clippy::unnecessary_wraps,
     clippy::redundant_closure_for_method_calls,
-    clippy::needless_pass_by_value
+    clippy::needless_pass_by_value,
+    clippy::wrong_self_convention,
+    clippy::semicolon_if_nothing_returned
 )]
 
 mod cancel;

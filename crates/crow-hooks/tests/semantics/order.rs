@@ -75,6 +75,17 @@ async fn a_named_order_holds_whoever_comes_first() {
 }
 
 #[tokio::test]
+async fn when_a_plugin_goes_whoever_waited_for_it_takes_its_own_place_again() {
+    let plugins = manager();
+    plugins.register(ordered("slow", &[], &[])).unwrap();
+    plugins.register(ordered("x", &[], &[])).unwrap();
+    plugins.register(ordered("waits", &[], &["slow"])).unwrap();
+    assert_eq!(gathered(&plugins).await, ["x", "slow", "waits"]);
+    plugins.unregister("slow");
+    assert_eq!(gathered(&plugins).await, ["waits", "x"]);
+}
+
+#[tokio::test]
 async fn an_absent_plugin_constrains_nothing() {
     let plugins = manager();
     plugins.register(ordered("a", &["nobody"], &["no one"])).unwrap();

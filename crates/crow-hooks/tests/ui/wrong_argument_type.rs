@@ -1,0 +1,20 @@
+use crow_hooks::{hookimpls, hookspecs};
+
+#[hookspecs(project = "shop")]
+pub trait Shop {
+    async fn before_order(customer: &str, order: &mut Vec<String>);
+    #[hookspec(firstresult)]
+    async fn shipping(order: &[String]) -> u32;
+    fn label(order: &[String]) -> String;
+}
+
+struct Plugin;
+
+#[hookimpls]
+impl Shop for Plugin {
+    async fn before_order(&self, customer: &u32) {
+        let _ = customer;
+    }
+}
+
+fn main() {}
