@@ -4,6 +4,7 @@
 //! wrong here keeps Crow from starting: it then starts without the plugins, and says so.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::Command as Program;
 
@@ -44,6 +45,11 @@ pub(crate) fn to_program(cli: &Result<Cli, Failure>, args: &[OsString]) -> Optio
     if is_this(&program) {
         return None;
     }
+    if std::io::stderr().is_terminal() && is_older(&program) {
+        // It is the same version and does the work; whoever builds Crow from changed sources should know.
+        let _ =
+            writeln!(std::io::stderr(), "crow: this crow is newer than the one with the installed plugins; {again}");
+    }
     let error = replace(&program, args);
     Some(format!("the installed plugins are not in use: {}: {error}; {again}", program.display()))
 }
@@ -51,6 +57,13 @@ pub(crate) fn to_program(cli: &Result<Cli, Failure>, args: &[OsString]) -> Optio
 fn is_this(program: &Path) -> bool {
     let this = std::env::current_exe().and_then(std::fs::canonicalize);
     this.is_ok_and(|this| std::fs::canonicalize(program).is_ok_and(|program| program == this))
+}
+
+/// Whether a program was built before this one.
+fn is_older(program: &Path) -> bool {
+    let built = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    let this = std::env::current_exe().ok().and_then(|this| built(&this));
+    built(program).is_some_and(|program| this.is_some_and(|this| this > program))
 }
 
 /// Returns only if it cannot be done.
