@@ -72,6 +72,7 @@ impl Agent {
         plugins.limit_depth(DEEPEST);
         plugins.on_error(|error| tracing::error!(%error, "a plugin failed"));
         plugins.hooks().configure(&mut config).await?;
+        config.check_protocols();
         Ok(Self(Arc::new(AgentInner {
             secrets: config.secrets().clone(),
             config: Arc::new(config),
@@ -209,7 +210,7 @@ impl Agent {
         let hooks = self.hooks();
         let _unhurried = budget::Pause::begin();
         let completion = hooks.call_llm(self, session, &mut request, Deltas::new(&mut sink)).await?;
-        let completion = completion.ok_or_else(|| run::no_provider(&model))?;
+        let completion = completion.ok_or_else(|| run::no_provider(self, &model))?;
         Ok(sink.into_response(&request, completion))
     }
 

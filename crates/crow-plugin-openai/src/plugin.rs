@@ -42,6 +42,7 @@ impl CrowHooks for OpenAi {
     /// Bad values are said at the start, not when the model is first asked.
     fn configure(&self, config: &mut Config) -> Result<(), ConfigError> {
         config.plugin::<Settings>("openai")?;
+        config.offer_protocol(PROTOCOL);
         self.endpoints(config).map(drop)
     }
 

@@ -60,6 +60,8 @@ pub struct Config {
     blocked: Vec<String>,
     blocked_by_command_line: Vec<String>,
     secrets: Secrets,
+    /// The protocols that provider plugins carry; `None` until they have been asked.
+    protocols: Option<Vec<String>>,
 }
 
 /// Indices of [`Config::layers`].
@@ -187,6 +189,7 @@ impl Config {
             blocked: Vec::new(),
             blocked_by_command_line: blocked.to_vec(),
             secrets,
+            protocols: None,
         };
         config.resolve()?;
         Ok(config)
@@ -216,6 +219,7 @@ impl Config {
             }
         }
         (self.tree, self.settings, self.providers, self.blocked) = (tree, settings, providers, blocked);
+        self.check_protocols();
         Ok(())
     }
 
@@ -354,6 +358,42 @@ impl Config {
         let before = self.layers[ABOVE].clone();
         tree::merge(&mut self.layers[ABOVE], tree::single(&path, value, &origin));
         self.resolve().inspect_err(|_| self.layers[ABOVE] = before)
+    }
+
+    /// An error about the dotted `key` that names the place where it was set, for plugins that check more than types.
+    pub fn error_at(&self, key: &str, message: impl Into<String>) -> ConfigError {
+        let path = source::split_key(key).unwrap_or_default();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        match tree::find(&self.tree, &path) {
+            Some(entry) => ConfigError::at(&entry.node.origin, message),
+            None => ConfigError::new(message),
+        }
+    }
+
+    /// Says that the calling plugin carries the providers whose `protocol` this is. Provider plugins say so in
+    /// `configure`; a provider with a protocol that none carries gets an [`error`](ProviderConfig::error).
+    pub fn offer_protocol(&mut self, protocol: &str) {
+        self.protocols.get_or_insert_default().push(protocol.to_owned());
+    }
+
+    /// Marks the providers whose protocol no plugin carries, once the plugins have been asked.
+    pub(crate) fn check_protocols(&mut self) {
+        let Some(protocols) = self.protocols.clone() else { return };
+        let known: Vec<&str> = protocols.iter().map(String::as_str).collect();
+        let mut errors = Vec::new();
+        for (name, provider) in &self.providers {
+            if provider.error.is_none() && !known.contains(&provider.protocol.as_str()) {
+                let hint = error::suggestion(&provider.protocol, &known, "protocols");
+                let message = format!("unknown protocol `{}` of provider `{name}`{hint}", provider.protocol);
+                let key = format!("providers.\"{name}\".protocol");
+                errors.push((name.clone(), self.error_at(&key, message)));
+            }
+        }
+        for (name, error) in errors {
+            if let Some(provider) = self.providers.get_mut(&name) {
+                provider.error = Some(error);
+            }
+        }
     }
 
     /// Warnings about sections and names of plugins that are not among those `installed`.

@@ -476,3 +476,16 @@ proptest! {
         let _ = Config::load(&sources);
     }
 }
+
+#[test]
+fn a_protocol_that_no_plugin_carries_is_the_providers_own_error() {
+    let text = "[providers.test]\nprotocol = \"opnai\"\n[providers.other]\nprotocol = \"openai\"\n";
+    let mut config = Config::from_toml("/h", text).unwrap();
+    config.check_protocols();
+    assert!(config.providers()["test"].error.is_none(), "nobody has been asked yet");
+    config.offer_protocol("openai");
+    config.check_protocols();
+    let error = config.providers()["test"].error.as_ref().unwrap().to_string();
+    assert_eq!(error, "/h/config.toml:2: unknown protocol `opnai` of provider `test`; did you mean `openai`?");
+    assert!(config.providers()["other"].error.is_none());
+}

@@ -207,12 +207,16 @@ pub(crate) fn crashed(error: &str) -> RunOutcome {
 }
 
 /// The error when no plugin answered `call_llm`.
-pub(crate) fn no_provider(model: &ModelId) -> RunError {
-    let text = format!(
-        "no provider for `{model}`: no plugin offers a provider called `{}`; check `model` and `[providers.{}]` in \
-         config.toml, or run `crow doctor`",
-        model.provider, model.provider
-    );
+pub(crate) fn no_provider(agent: &Agent, model: &ModelId) -> RunError {
+    let config = agent.config();
+    let text = match config.providers().get(&model.provider).and_then(|provider| provider.error.as_ref()) {
+        Some(error) => format!("no provider for `{model}`: {error}"),
+        None => format!(
+            "no provider for `{model}`: no plugin offers a provider called `{}`; check `model` and `[providers.{}]` in \
+             config.toml, or run `crow doctor`",
+            model.provider, model.provider
+        ),
+    };
     ProviderError::new(ProviderErrorKind::NotFound, text).into()
 }
 

@@ -141,7 +141,7 @@ impl Run {
         });
         let completion = match called {
             Ok(Some(completion)) => completion,
-            Ok(None) => return Ok(Err(Failure::Final(no_provider(&model)))),
+            Ok(None) => return Ok(Err(Failure::Final(no_provider(&self.agent, &model)))),
             Err(failure) => return Ok(Err(failure)),
         };
         let Some(answer) = &self.answer else { unreachable!("the answer was put there above") };

@@ -67,7 +67,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
                 checks.push(configuration(&config));
                 checks.push(Check::new("plugins", State::Error, failure.what));
             }
-            Ok(host) => checks.extend(all(cli, &config, &host).await),
+            // With what the plugins found wrong with it.
+            Ok(host) => checks.extend(all(cli, &host.agent.config(), &host).await),
         },
     }
     if cli.json {
@@ -191,9 +192,7 @@ async fn providers(cli: &Cli, config: &Config, host: &Host) -> (Vec<Check>, Vec<
     for (name, provider) in config.providers() {
         let title = format!("provider {name}");
         if let Some(error) = &provider.error {
-            checks.push(
-                Check::new(title, State::Error, error.to_string()).fix("set the variable, or take the provider out"),
-            );
+            checks.push(Check::new(title, State::Error, error.to_string()).fix("correct it, or take the provider out"));
             continue;
         }
         let since = Instant::now();
