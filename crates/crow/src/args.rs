@@ -284,7 +284,14 @@ impl Given {
 
     fn verb(&mut self, words: &mut impl Iterator<Item = String>) -> Result<Verb, Failure> {
         const VERBS: [&str; 5] = ["list", "add", "remove", "update", "new"];
+        const BELONG: [(&str, &str); 5] =
+            [("json", "list"), ("path", "new"), ("branch", "add"), ("tag", "add"), ("rev", "add")];
         let verb = words.next().unwrap_or_else(|| "list".to_owned());
+        let stray = BELONG.iter().find(|(option, taker)| self.names.contains(option) && *taker != verb);
+        if let Some((option, taker)) = stray.filter(|_| VERBS.contains(&verb.as_str())) {
+            let what = format!("`crow plugin {verb}` has no option --{option}; it belongs to `crow plugin {taker}`");
+            return Err(see(Failure::usage(what), Topic::Plugin));
+        }
         let mut need = |what: &str| words.next().ok_or_else(|| see(Failure::usage(what), Topic::Plugin));
         Ok(match verb.as_str() {
             "list" => Verb::List,
@@ -403,6 +410,42 @@ mod tests {
         assert_eq!(parse(&["hooks", "--help"]).unwrap().command, Command::Help(Topic::Hooks));
         assert_eq!(parse(&["help", "run"]).unwrap().command, Command::Help(Topic::Run));
         assert_eq!(parse(&["-h"]).unwrap().command, Command::Help(Topic::Crow));
+    }
+
+    #[test]
+    fn plugins_come_from_three_places() {
+        let verb = |line: &[&str]| match parse(line).unwrap().command {
+            Command::Plugin(plugin) => plugin.verb,
+            other => panic!("{other:?}"),
+        };
+        let add = |what: &str, package: Option<&str>, state| Verb::Add {
+            what: what.to_owned(),
+            package: package.map(str::to_owned),
+            state,
+        };
+        assert_eq!(verb(&["plugin"]), Verb::List);
+        assert_eq!(verb(&["plugin", "add", "word-count@1.2"]), add("word-count@1.2", None, None));
+        let tag = Some(("tag", "v1".to_owned()));
+        assert_eq!(verb(&["plugin", "add", "https://h/x", "x", "--tag", "v1"]), add("https://h/x", Some("x"), tag));
+        assert_eq!(verb(&["plugin", "new", "x", "--path=y"]), Verb::New { name: "x".into(), path: Some("y".into()) });
+        refused(
+            &["plugin", "remove", "x", "--path", "y"],
+            expect![[r#"
+            crow: `crow plugin remove` has no option --path; it belongs to `crow plugin new`
+              `crow plugin --help` explains it."#]],
+        );
+        refused(
+            &["plugin", "install", "x"],
+            expect![[r#"
+            crow: `crow plugin install`: expected list, add, remove, update, new
+              `crow plugin --help` explains it."#]],
+        );
+        refused(
+            &["plugin", "add"],
+            expect![[r#"
+            crow: `crow plugin add` needs a crate's name, a path or the address of a git repository
+              `crow plugin --help` explains it."#]],
+        );
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub(crate) fn to_program(cli: &Result<Cli, Failure>, args: &[OsString]) -> Optio
     if is_this(&program) {
         return None;
     }
+    if let Err(why) = may_be_trusted(&program) {
+        return Some(format!("the installed plugins are not in use: {} {why}; {again}", program.display()));
+    }
     if std::io::stderr().is_terminal() && is_older(&program) {
         // It is the same version and does the work; whoever builds Crow from changed sources should know.
         let _ =
@@ -57,6 +60,22 @@ pub(crate) fn to_program(cli: &Result<Cli, Failure>, args: &[OsString]) -> Optio
 fn is_this(program: &Path) -> bool {
     let this = std::env::current_exe().and_then(std::fs::canonicalize);
     this.is_ok_and(|this| std::fs::canonicalize(program).is_ok_and(|program| program == this))
+}
+
+/// Only what nobody but this user can have put there is started.
+fn may_be_trusted(program: &Path) -> Result<(), String> {
+    let file = std::fs::metadata(program).map_err(|error| format!("cannot be started: {error}"))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if file.uid() != rustix::process::getuid().as_raw() {
+            return Err("belongs to another user".to_owned());
+        }
+        if file.mode() & 0o022 != 0 {
+            return Err("can be changed by other users".to_owned());
+        }
+    }
+    if file.is_file() { Ok(()) } else { Err("is no program".to_owned()) }
 }
 
 /// Whether a program was built before this one.

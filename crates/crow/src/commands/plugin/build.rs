@@ -121,7 +121,7 @@ impl<'a> Cargo<'a> {
         let mut command = Command::new("cargo");
         command.args(args).current_dir(self.place.staging());
         // Where the user has all targets in one place, it stays there.
-        if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+        if !std::env::var_os("CARGO_TARGET_DIR").is_some_and(|target| Path::new(&target).is_absolute()) {
             command.env("CARGO_TARGET_DIR", self.place.target());
         }
         command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_PROGRESS_WHEN", "always");

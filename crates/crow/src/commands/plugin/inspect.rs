@@ -90,14 +90,11 @@ impl Packages {
         let ours = self.find("crow").and_then(|(id, _)| self.interfaces(id).into_iter().next());
         let theirs = self.interfaces(id);
         let Some(other) = theirs.iter().find(|one| ours != Some(**one)) else {
-            return match theirs.is_empty() {
-                false => Ok(()),
-                true => Err(Failure::usage(format!(
-                    "`{}` is no plugin for Crow: it does not depend on {INTERFACE}",
-                    package.name
-                ))
-                .next("`crow plugin new NAME` writes one to start from.")),
-            };
+            if !theirs.is_empty() {
+                return Ok(());
+            }
+            let what = format!("`{}` is no plugin for Crow: it does not depend on {INTERFACE}", package.name);
+            return Err(Failure::usage(what).next("`crow plugin new NAME` writes one to start from."));
         };
         let (Some(ours), Some(other)) = (ours.and_then(|id| self.by_id.get(id)), self.by_id.get(*other)) else {
             return Err(Failure::failed(format!("this crow has no {INTERFACE}")));
@@ -120,11 +117,6 @@ impl Packages {
             format!("{}{runs}", one.describe())
         };
         std::iter::once(package).chain(brought).map(note).collect()
-    }
-
-    /// The version of a plugin.
-    pub(crate) fn version(&self, plugin: &Installed) -> String {
-        self.find(&plugin.name).map(|(_, package)| package.version.clone()).unwrap_or_default()
     }
 
     /// A dependency of the generated crate, by its name in the manifest.
@@ -241,7 +233,6 @@ mod tests {
         let world = world("acp");
         world.check(&plugin()).unwrap();
         assert_eq!(world.brought_by(&plugin()), ["word-count 0.1.0", "tiny 0.1.0 (runs code while it is built)"]);
-        assert_eq!(world.version(&plugin()), "0.1.0");
     }
 
     #[test]
