@@ -66,7 +66,8 @@ impl CrowHooks for Compaction {
         let (text, by_model) = match written {
             Ok(text) => (text, true),
             Err(error) => {
-                let title = format!("no summary was written ({error}); the oldest part of the conversation goes without");
+                let title =
+                    format!("no summary was written ({error}); the oldest part of the conversation goes without");
                 session.notify(Notice::new(Severity::Warning, title));
                 (summary::without_model(), false)
             }

@@ -96,7 +96,9 @@ fn transcript(messages: &[Message], room: usize) -> String {
                     let said = middle_out(&result.text, LONGEST_RESULT);
                     let _ = write!(text, "# Tool {}{state}\n{said}\n\n", result.name);
                 }
-                Part::Resource { uri, .. } | Part::ResourceLink { uri, .. } => drop(write!(text, "# {who}\n[{uri}]\n\n")),
+                Part::Resource { uri, .. } | Part::ResourceLink { uri, .. } => {
+                    drop(write!(text, "# {who}\n[{uri}]\n\n"))
+                }
                 _ => {}
             }
         }

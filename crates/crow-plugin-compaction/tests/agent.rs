@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crow_acp::{
-    Agent, BoxFuture, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Event, EventKind, Finish, Limits, Message,
-    Model, ModelId, NewSession, Permission, PluginManager, Provider, ProviderDescriptor, ProviderError,
+    Agent, BoxFuture, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Event, EventKind, Finish, Limits,
+    Message, Model, ModelId, NewSession, Permission, PluginManager, Provider, ProviderDescriptor, ProviderError,
     ProviderErrorKind, Request, Role, Session, StopReason, ToolCall, ToolContext, ToolDescriptor, ToolError,
     ToolHandler, ToolOutcome, hookimpls,
 };
@@ -64,7 +64,8 @@ impl Provider for Strict {
     ) -> BoxFuture<'a, Result<Completion, ProviderError>> {
         Box::pin(async move {
             check(request)?;
-            let refused = |error: crow_acp::DeltaRefused| ProviderError::new(ProviderErrorKind::Protocol, error.to_string());
+            let refused =
+                |error: crow_acp::DeltaRefused| ProviderError::new(ProviderErrorKind::Protocol, error.to_string());
             if request.tools.is_empty() {
                 self.summaries.lock().unwrap().push(request.clone());
                 deltas.push(Delta::text("## Goal\ncount the files")).await.map_err(refused)?;
