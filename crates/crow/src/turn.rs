@@ -99,12 +99,12 @@ pub(crate) async fn run(
                     }
                 },
             },
-            typed = async { answer.as_mut().expect("guarded").await }, if answer.is_some() => {
+            typed = given(&mut answer) => {
                 if let Show::People(conversation) = show {
                     conversation.screen().typed();
                 }
                 if let Some((request, responder)) = questions.pop_front() {
-                    let kind = meaning(&typed.unwrap_or_default());
+                    let kind = meaning(&typed);
                     let _ = responder.respond(choose(&request.options, kind));
                 }
                 answer = questions.front().map(|(request, _)| ask(show, request));
@@ -144,6 +144,15 @@ pub(crate) async fn run(
     };
     show.end(&ended.stop, ended.error.as_deref(), ended.exit);
     ended
+}
+
+/// What was typed; nothing ever while nobody is asked.
+async fn given(answer: &mut Option<oneshot::Receiver<String>>) -> String {
+    match answer {
+        // A reader that is gone has read no yes.
+        Some(answer) => answer.await.unwrap_or_default(),
+        None => std::future::pending().await,
+    }
 }
 
 fn stopped(reason: StopReason) -> Ended {
