@@ -46,8 +46,8 @@ pub(crate) fn stand_in(method: &Method) -> TokenStream {
             fn later<F>(self, _: F)
             where
                 F: for<'a, 't> ::core::ops::Fn(&'a P, #args<'a>, __AbsentTo, &'t mut ::core::task::Context<'_>)
-                    -> ::core::result::Result<(), ::core::pin::Pin<::std::boxed::Box<
-                        dyn ::core::future::Future<Output = ()> + ::core::marker::Send + 'a>>>,
+                    -> ::core::result::Result<(), ::core::option::Option<::core::pin::Pin<::std::boxed::Box<
+                        dyn ::core::future::Future<Output = ()> + ::core::marker::Send + 'a>>>>,
             {}
         }
     }

@@ -138,7 +138,7 @@ fn polled(body: &TokenStream, at: Span) -> TokenStream {
         let mut __future = ::std::boxed::Box::pin(async move { #body });
         match ::core::future::Future::poll(__future.as_mut(), __task) {
             ::core::task::Poll::Ready(__done) => ::core::result::Result::Ok(__done),
-            ::core::task::Poll::Pending => ::core::result::Result::Err(__future),
+            ::core::task::Poll::Pending => ::core::result::Result::Err(::core::option::Option::Some(__future)),
         }
     }
 }

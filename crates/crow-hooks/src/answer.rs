@@ -20,30 +20,18 @@ pub type Outcome<H> = Result<<H as Hook>::Collected, BoxError>;
 /// The value of one impl: `None` is left out of the results.
 pub type Given<T> = Result<Option<T>, BoxError>;
 
-/// What calling an impl gives.
-pub(crate) enum Answer<'a, T> {
-    /// Its value: it is done.
-    Ready(Given<T>),
-    /// A future that has been polled once and waits.
-    Later(BoxFuture<'a, Given<T>>),
-    /// Nothing: it has to be awaited, but this is a call without a task.
-    NotSync,
-}
-
-impl<'a, T> From<Result<Given<T>, BoxFuture<'a, Given<T>>>> for Answer<'a, T> {
-    fn from(polled: Result<Given<T>, BoxFuture<'a, Given<T>>>) -> Self {
-        match polled {
-            Ok(given) => Self::Ready(given),
-            Err(future) => Self::Later(future),
-        }
-    }
-}
+/// What calling an impl gives: its value if it is done; or the future, polled once, if it waits; or neither, if it would
+/// have to be awaited and there is no task to do that in.
+pub(crate) type Answer<'a, T> = Result<Given<T>, Option<BoxFuture<'a, Given<T>>>>;
 
 /// Polls a future for the first time. It is given back if it has to wait.
-pub(crate) fn polled<'a, T>(mut future: BoxFuture<'a, T>, task: &mut Context<'_>) -> Result<T, BoxFuture<'a, T>> {
+pub(crate) fn polled<'a, T>(
+    mut future: BoxFuture<'a, T>,
+    task: &mut Context<'_>,
+) -> Result<T, Option<BoxFuture<'a, T>>> {
     match future.as_mut().poll(task) {
         Poll::Ready(value) => Ok(value),
-        Poll::Pending => Err(future),
+        Poll::Pending => Err(Some(future)),
     }
 }
 

@@ -15,13 +15,11 @@ use std::{
 };
 
 use crate::{
-    BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, ImplOutcome, Timer, Trail,
-    answer::{Answer, polled},
-    depth,
+    BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, ImplOutcome, Timer, Trail, depth,
     guard::{First, Running, caught, first},
     list::{Entry, HookList, Implement, Wrap},
     monitor::{CallWatch, Installed, Watch},
-    next::{Frame, Wrapped},
+    next::Frame,
     time,
     trace::Span,
 };
@@ -75,19 +73,10 @@ pub(crate) enum Chain<'a, H: Hook> {
     Empty,
     /// Nothing has run yet.
     Start(Cx<'a, H>, Wrappers<'a, H>, H::Args<'a>),
-    /// The last impl is being awaited.
-    Last(Last<'a, H>),
     /// Something is being awaited that others follow.
     Rest(BoxFuture<'a, Called<H>>),
     /// The result has been given.
     Done,
-}
-
-/// The last impl and what was collected before it.
-pub(crate) struct Last<'a, H: Hook> {
-    running: Running<'a, H>,
-    env: &'a Env,
-    out: H::Collected,
 }
 
 /// Arguments are never pinned in place.
@@ -98,44 +87,24 @@ impl<'a, H: Hook> Chain<'a, H> {
     pub(crate) fn new(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, args: H::Args<'a>) -> Self {
         if wrappers.is_empty() && cx.list.impls.is_empty() { Self::Empty } else { Self::Start(cx, wrappers, args) }
     }
-
-    /// Takes what there is out, so that it can be used up.
-    fn take(&mut self) -> Self {
-        mem::replace(self, Self::Done)
-    }
 }
 
 impl<H: Hook> Future for Chain<'_, H> {
     type Output = Called<H>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Self::Start(..) = &*self
-            && let Self::Start(cx, wrappers, args) = self.take()
-        {
-            match begin(cx, wrappers, args, task) {
-                Begun::Done(result) => return Poll::Ready(result),
-                Begun::Waits(last) => {
-                    *self = Self::Last(last);
-                    return Poll::Pending;
-                }
-                Begun::Boxed(rest) => {
-                    *self = Self::Rest(rest);
-                    return Poll::Pending;
-                }
-            }
-        }
         let done = match &mut *self {
             Self::Rest(rest) => rest.as_mut().poll(task),
-            Self::Last(last) => match Pin::new(&mut last.running).poll(task) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(given) => Poll::Ready(match accept::<H>(last.env, given, &mut last.out) {
-                    ControlFlow::Break(Some(error)) => Err(error),
-                    _ => Ok(mem::take(&mut last.out)),
-                }),
-            },
-            _ => match self.take() {
+            _ => match mem::replace(&mut *self, Self::Done) {
+                Self::Start(cx, wrappers, args) => match begin(cx, wrappers, args, task) {
+                    Ok(result) => Poll::Ready(result),
+                    Err(rest) => {
+                        *self = Self::Rest(rest);
+                        return Poll::Pending;
+                    }
+                },
                 Self::Empty => Poll::Ready(Ok(H::Collected::default())),
-                _ => panic!("a hook call was polled after it had given its result"),
+                Self::Rest(_) | Self::Done => panic!("a hook call was polled after it had given its result"),
             },
         };
         if done.is_ready() {
@@ -145,50 +114,56 @@ impl<H: Hook> Future for Chain<'_, H> {
     }
 }
 
-/// How far a call gets at once.
-enum Begun<'a, H: Hook> {
-    /// To its end.
-    Done(Called<H>),
-    /// To its last impl, which waits.
-    Waits(Last<'a, H>),
-    /// To something that waits and that others follow.
-    Boxed(BoxFuture<'a, Called<H>>),
-}
-
-/// Enters the outermost wrapper, or runs impls until one has to be awaited.
+/// Enters the outermost wrapper, or runs impls. What has to wait is given back, polled once.
 fn begin<'a, H: Hook>(
     cx: Cx<'a, H>,
     wrappers: Wrappers<'a, H>,
     mut args: H::Args<'a>,
     task: &mut Context<'_>,
-) -> Begun<'a, H> {
+) -> Result<Called<H>, BoxFuture<'a, Called<H>>> {
     if let Some((outer, inner)) = wrappers.split_first() {
         return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args), Some(task))) {
-            Ok(Wrapped::Later(rest)) => Begun::Boxed(rest),
-            Ok(Wrapped::Ready(result)) => Begun::Done(result),
-            Ok(Wrapped::NotSync) => Begun::Done(Err(not_sync(&outer.info))),
-            Err(panicked) => Begun::Done(Err(panicked)),
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(Some(rest))) => Err(rest),
+            Ok(Err(None)) => Ok(Err(not_sync(&outer.info))),
+            Err(panicked) => Ok(Err(panicked)),
         };
     }
     let mut out = H::Collected::default();
     let at = match run_plain(cx, 0, &mut args, &mut out) {
-        Stop::Finished => return Begun::Done(Ok(out)),
-        Stop::Failed(error) => return Begun::Done(Err(error)),
+        Stop::Finished => return Ok(Ok(out)),
+        Stop::Failed(error) => return Ok(Err(error)),
         Stop::Deferred(at) => at,
     };
     if at + 1 < cx.list.impls.len() {
-        return match polled(Box::pin(rest(cx, at, args, out)), task) {
-            Ok(result) => Begun::Done(result),
-            Err(rest) => Begun::Boxed(rest),
+        let mut rest: BoxFuture<'a, Called<H>> = Box::pin(rest(cx, at, args, out));
+        return match rest.as_mut().poll(task) {
+            Poll::Ready(result) => Ok(result),
+            Poll::Pending => Err(rest),
         };
     }
-    // The last impl may keep the arguments: it needs no box around it.
-    match first(cx, &cx.list.impls[at], args, task) {
-        First::Waits(running) => Begun::Waits(Last { running, env: cx.env, out }),
-        First::Given(given) => Begun::Done(match accept::<H>(cx.env, given, &mut out) {
+    // The last impl may keep the arguments: it needs no box around it unless it waits.
+    let entry = &cx.list.impls[at];
+    match first(cx, entry, args, task) {
+        First::Given(given) => Ok(match accept::<H>(cx.env, given, &mut out) {
             ControlFlow::Break(Some(error)) => Err(error),
             _ => Ok(out),
         }),
+        First::Waits(future, watch) => {
+            let mut last: BoxFuture<'a, Called<H>> = Box::pin(last(cx, Running::new(cx, entry, future, watch), out));
+            match last.as_mut().poll(task) {
+                Poll::Ready(result) => Ok(result),
+                Poll::Pending => Err(last),
+            }
+        }
+    }
+}
+
+/// The end of a call whose last impl waits.
+async fn last<H: Hook>(cx: Cx<'_, H>, running: Running<'_, H>, mut out: H::Collected) -> Called<H> {
+    match accept::<H>(cx.env, running.await, &mut out) {
+        ControlFlow::Break(Some(error)) => Err(error),
+        _ => Ok(out),
     }
 }
 
@@ -210,7 +185,7 @@ async fn rest<'a, H: Hook>(cx: Cx<'a, H>, mut at: usize, mut args: H::Args<'a>, 
         });
         let given = match begun.await {
             First::Given(given) => given,
-            First::Waits(running) => running.await,
+            First::Waits(future, watch) => Running::new(cx, entry, future, watch).await,
         };
         match accept::<H>(cx.env, given, &mut out) {
             ControlFlow::Continue(()) => at += 1,
@@ -225,8 +200,8 @@ async fn rest<'a, H: Hook>(cx: Cx<'a, H>, mut at: usize, mut args: H::Args<'a>, 
 pub(crate) fn call_sync<'a, H: Hook>(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, mut args: H::Args<'a>) -> Called<H> {
     if let Some((outer, inner)) = wrappers.split_first() {
         return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args), None))? {
-            Wrapped::Ready(result) => result,
-            Wrapped::Later(_) | Wrapped::NotSync => Err(not_sync(&outer.info)),
+            Ok(result) => result,
+            Err(_) => Err(not_sync(&outer.info)),
         };
     }
     let mut out = H::Collected::default();
@@ -276,8 +251,8 @@ fn run_quickly<H: Hook>(cx: Cx<'_, H>, at: &mut usize, args: &mut H::Args<'_>, o
             return Stop::Deferred(*at);
         }
         let given = match Span::of(&entry.info).run(|| entry.run.call(H::reborrow(args), None)) {
-            Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
-            Answer::Later(_) | Answer::NotSync => Err(not_sync(&entry.info)),
+            Ok(given) => given.map_err(|source| failed(&entry.info, source)),
+            Err(_) => Err(not_sync(&entry.info)),
         };
         match accept::<H>(cx.env, given, out) {
             ControlFlow::Continue(()) => *at += 1,
@@ -325,8 +300,8 @@ fn call_timed<'s, H: Hook>(
         cx.env.report(&HookError::of(info.plugin.clone(), info.hook, ErrorKind::Blocked(took), None));
     }
     match answer? {
-        Answer::Ready(given) => given.map_err(|source| failed(&entry.info, source)),
-        Answer::Later(_) | Answer::NotSync => Err(not_sync(&entry.info)),
+        Ok(given) => given.map_err(|source| failed(&entry.info, source)),
+        Err(_) => Err(not_sync(&entry.info)),
     }
 }
 

@@ -379,13 +379,13 @@ impl<B: Backend, H: Bridge<B>> Implement<H> for Outside<B, H> {
     fn call<'a>(&'a self, mut args: H::Args<'a>, task: Option<&mut Context<'_>>) -> Answer<'a, H::Output> {
         let lent = match self.crossing.lend(&args) {
             Ok(lent) => lent,
-            Err(error) => return Answer::Ready(Err(error)),
+            Err(error) => return Ok(Err(error)),
         };
         match self.call.call(H::SPEC, &lent) {
-            DynAnswer::Ready(value) => Answer::Ready(self.crossing.settle(&mut args, &lent, value)),
+            DynAnswer::Ready(value) => Ok(self.crossing.settle(&mut args, &lent, value)),
             DynAnswer::Later(future) => match task {
-                Some(task) => polled(outside(&self.crossing, args, lent, future), task).into(),
-                None => Answer::NotSync,
+                Some(task) => polled(outside(&self.crossing, args, lent, future), task),
+                None => Err(None),
             },
         }
     }
@@ -413,8 +413,8 @@ struct OutsideWrapper<B: Backend, H> {
 impl<B: Backend, H: Bridge<B>> Wrap<H> for OutsideWrapper<B, H> {
     fn wrap<'a>(&'a self, frame: Frame<'a, H>, task: Option<&mut Context<'_>>) -> Wrapped<'a, H> {
         match task {
-            Some(task) => polled(self.around(frame), task).into(),
-            None => Wrapped::NotSync,
+            Some(task) => polled(self.around(frame), task),
+            None => Err(None),
         }
     }
 }

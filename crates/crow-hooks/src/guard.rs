@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     BoxFuture, ErrorKind, Hook, HookError, HookSpec, ImplInfo, ImplOutcome,
-    answer::{Answer, Given},
+    answer::Given,
     call::{Cx, Env, failed, not_sync},
     list::{Entry, Implement},
     monitor::Watch,
@@ -64,11 +64,11 @@ impl Clock {
 }
 
 /// What the first poll of an impl gives.
-pub(crate) enum First<'a, H: Hook> {
+pub(crate) enum First<'a, T> {
     /// Its value: most are done then.
-    Given(Result<Option<H::Output>, HookError>),
-    /// It has to wait.
-    Waits(Running<'a, H>),
+    Given(Result<Option<T>, HookError>),
+    /// It has to wait: its future, and who watches it.
+    Waits(BoxFuture<'a, Given<T>>, Option<Box<Watch<'a>>>),
 }
 
 /// Calls an impl and polls what it gives for the first time.
@@ -78,21 +78,15 @@ pub(crate) fn first<'a, H: Hook>(
     entry: &'a Entry<dyn Implement<H>>,
     args: H::Args<'a>,
     task: &mut Context<'_>,
-) -> First<'a, H> {
+) -> First<'a, H::Output> {
     let watch = Watch::start(cx.env, cx.trail, &entry.info);
     let span = Span::of(&entry.info);
     // A future that is done at once is dropped in here as well.
     let called = catch_unwind(AssertUnwindSafe(|| span.run(|| entry.run.call(args, Some(task)))));
     let given = match called {
-        Ok(Answer::Ready(given)) => given.map_err(|source| failed(&entry.info, source)),
-        Ok(Answer::Later(future)) => {
-            let mut running = Running { cx, entry, future: Some(future), clock: Clock::default(), watch, span };
-            return match running.check(task) {
-                None => First::Waits(running),
-                Some(late) => First::Given(running.end(Err(late))),
-            };
-        }
-        Ok(Answer::NotSync) => Err(not_sync(&entry.info)),
+        Ok(Ok(given)) => given.map_err(|source| failed(&entry.info, source)),
+        Ok(Err(Some(future))) => return First::Waits(future, watch),
+        Ok(Err(None)) => Err(not_sync(&entry.info)),
         Err(payload) => Err(HookError::panicked(entry.info.plugin.clone(), entry.info.hook, payload)),
     };
     if let Some(watch) = watch {
@@ -109,11 +103,24 @@ pub(crate) struct Running<'a, H: Hook> {
     clock: Clock,
     watch: Option<Box<Watch<'a>>>,
     span: Span,
+    /// It has been polled once: that poll is not to be repeated before the clock is set.
+    fresh: bool,
 }
 
 impl<H: Hook> Unpin for Running<'_, H> {}
 
-impl<H: Hook> Running<'_, H> {
+impl<'a, H: Hook> Running<'a, H> {
+    /// An impl that had to wait at its first poll.
+    pub(crate) fn new(
+        cx: Cx<'a, H>,
+        entry: &'a Entry<dyn Implement<H>>,
+        future: BoxFuture<'a, Given<H::Output>>,
+        watch: Option<Box<Watch<'a>>>,
+    ) -> Self {
+        let (clock, span) = (Clock::default(), Span::of(&entry.info));
+        Self { cx, entry, future: Some(future), clock, watch, span, fresh: true }
+    }
+
     fn check(&mut self, task: &mut Context<'_>) -> Option<HookError> {
         self.clock.check(&self.entry.info, H::SPEC, self.cx.env, task)
     }
@@ -138,7 +145,12 @@ impl<H: Hook> Future for Running<'_, H> {
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let Some(future) = &mut this.future else { panic!("an impl was polled after it had given its value") };
-        let given = match caught(&this.entry.info, || this.span.run(|| future.as_mut().poll(task))) {
+        let polled = if std::mem::take(&mut this.fresh) {
+            Ok(Poll::Pending)
+        } else {
+            caught(&this.entry.info, || this.span.run(|| future.as_mut().poll(task)))
+        };
+        let given = match polled {
             Ok(Poll::Ready(given)) => given.map_err(|source| failed(&this.entry.info, source)),
             Err(panicked) => Err(panicked),
             Ok(Poll::Pending) => match this.check(task) {

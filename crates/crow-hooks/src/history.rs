@@ -7,7 +7,6 @@ use std::{
 
 use crate::{
     Collect, Contract, Hook, HookError, ImplInfo, Snapshot,
-    answer::Answer,
     call::{Env, failed, not_sync, run_sync},
     guard::caught,
     list::Implement,
@@ -74,8 +73,8 @@ pub(crate) fn replay<H: Hook>(
     let Some(past) = call.downcast_ref::<Past<H>>() else { return Ok(()) };
     let Some(mut args) = past.args() else { return Ok(()) };
     let given = match caught(info, || run.call(H::reborrow(&mut args), None)) {
-        Ok(Answer::Ready(given)) => given.map_err(|source| failed(info, source)),
-        Ok(Answer::Later(_) | Answer::NotSync) => Err(not_sync(info)),
+        Ok(Ok(given)) => given.map_err(|source| failed(info, source)),
+        Ok(Err(_)) => Err(not_sync(info)),
         Err(panicked) => Err(panicked),
     };
     match given {

@@ -3,9 +3,8 @@
 use std::{marker::PhantomData, sync::Arc, task::Context};
 
 use crate::{
-    BoxFuture, ImplInfo, Outcome, RegisterError,
+    ImplInfo, Outcome, RegisterError,
     answer::{Answer, Given, To},
-    call::Called,
     hook::{Hook, HookSpec, Kind},
     next::{Frame, SyncNext, Wrapped},
     order::call_order,
@@ -165,7 +164,7 @@ where
     F: for<'a> Fn(&'a P, H::Args<'a>, To<H>) -> Given<H::Output> + Send + Sync,
 {
     fn call<'a>(&'a self, args: H::Args<'a>, _: Option<&mut Context<'_>>) -> Answer<'a, H::Output> {
-        Answer::Ready((self.0.call)(&self.0.plugin, args, To(PhantomData)))
+        Ok((self.0.call)(&self.0.plugin, args, To(PhantomData)))
     }
 }
 
@@ -175,19 +174,12 @@ pub(crate) struct Deferred<P: ?Sized, F>(pub(crate) Bound<P, F>);
 impl<H: Hook, P, F> Implement<H> for Deferred<P, F>
 where
     P: Send + Sync + ?Sized,
-    F: for<'a> Fn(
-            &'a P,
-            H::Args<'a>,
-            To<H>,
-            &mut Context<'_>,
-        ) -> Result<Given<H::Output>, BoxFuture<'a, Given<H::Output>>>
-        + Send
-        + Sync,
+    F: for<'a> Fn(&'a P, H::Args<'a>, To<H>, &mut Context<'_>) -> Answer<'a, H::Output> + Send + Sync,
 {
     fn call<'a>(&'a self, args: H::Args<'a>, task: Option<&mut Context<'_>>) -> Answer<'a, H::Output> {
         match task {
-            Some(task) => (self.0.call)(&self.0.plugin, args, To(PhantomData), task).into(),
-            None => Answer::NotSync,
+            Some(task) => (self.0.call)(&self.0.plugin, args, To(PhantomData), task),
+            None => Err(None),
         }
     }
 }
@@ -198,14 +190,12 @@ pub(crate) struct Wrapping<P: ?Sized, F>(pub(crate) Bound<P, F>);
 impl<H: Hook, P, F> Wrap<H> for Wrapping<P, F>
 where
     P: Send + Sync + ?Sized,
-    F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>, &mut Context<'_>) -> Result<Called<H>, BoxFuture<'a, Called<H>>>
-        + Send
-        + Sync,
+    F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>, &mut Context<'_>) -> Wrapped<'a, H> + Send + Sync,
 {
     fn wrap<'a>(&'a self, frame: Frame<'a, H>, task: Option<&mut Context<'_>>) -> Wrapped<'a, H> {
         match task {
-            Some(task) => (self.0.call)(&self.0.plugin, frame, To(PhantomData), task).into(),
-            None => Wrapped::NotSync,
+            Some(task) => (self.0.call)(&self.0.plugin, frame, To(PhantomData), task),
+            None => Err(None),
         }
     }
 }
@@ -219,6 +209,6 @@ where
     F: for<'p, 'a> Fn(&'p P, SyncNext<'a, H>, To<H>) -> Outcome<H> + Send + Sync,
 {
     fn wrap<'a>(&'a self, frame: Frame<'a, H>, _: Option<&mut Context<'_>>) -> Wrapped<'a, H> {
-        Wrapped::Ready(frame.around(|next| (self.0.call)(&self.0.plugin, next, To(PhantomData))))
+        Ok(frame.around(|next| (self.0.call)(&self.0.plugin, next, To(PhantomData))))
     }
 }

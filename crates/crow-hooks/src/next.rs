@@ -20,24 +20,9 @@ pub(crate) const RUNNING: u8 = 1;
 const RAN: u8 = 2;
 const ANSWERED: u8 = 3;
 
-/// What a wrapper gives the engine.
-pub(crate) enum Wrapped<'a, H: Hook> {
-    /// It is done.
-    Ready(Called<H>),
-    /// A future that has been polled once and waits.
-    Later(BoxFuture<'a, Called<H>>),
-    /// Nothing: it has to be awaited, but this is a call without a task.
-    NotSync,
-}
-
-impl<'a, H: Hook> From<Result<Called<H>, BoxFuture<'a, Called<H>>>> for Wrapped<'a, H> {
-    fn from(polled: Result<Called<H>, BoxFuture<'a, Called<H>>>) -> Self {
-        match polled {
-            Ok(result) => Self::Ready(result),
-            Err(future) => Self::Later(future),
-        }
-    }
-}
+/// What a wrapper gives the engine: the result if it is done; or the future, polled once, if it waits; or neither, if it
+/// would have to be awaited and there is no task to do that in.
+pub(crate) type Wrapped<'a, H> = Result<Called<H>, Option<BoxFuture<'a, Called<H>>>>;
 
 /// Where a wrapper stands: who it is, and what is inside it.
 struct Place<'a, H: Hook> {

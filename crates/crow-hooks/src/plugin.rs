@@ -269,7 +269,7 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
                 H::Args<'a>,
                 To<H>,
                 &mut Context<'_>,
-            ) -> Result<Given<H::Output>, BoxFuture<'a, Given<H::Output>>>
+            ) -> Result<Given<H::Output>, Option<BoxFuture<'a, Given<H::Output>>>>
             + Send
             + Sync
             + 'static,
@@ -282,7 +282,12 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
     pub fn wrap<F>(self, call: F)
     where
         H: AsyncHook,
-        F: for<'a> Fn(&'a P, Frame<'a, H>, To<H>, &mut Context<'_>) -> Result<Called<H>, BoxFuture<'a, Called<H>>>
+        F: for<'a> Fn(
+                &'a P,
+                Frame<'a, H>,
+                To<H>,
+                &mut Context<'_>,
+            ) -> Result<Called<H>, Option<BoxFuture<'a, Called<H>>>>
             + Send
             + Sync
             + 'static,
