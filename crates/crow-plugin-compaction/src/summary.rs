@@ -88,19 +88,18 @@ fn transcript(messages: &[Message], room: usize) -> String {
             Role::System => "System",
         };
         for part in message.parts() {
-            match part {
-                Part::Text { text: said } => drop(write!(text, "# {who}\n{said}\n\n")),
-                Part::ToolCall(call) => drop(write!(text, "# Agent calls {}\n{}\n\n", call.name, call.raw_arguments)),
+            let said = match part {
+                Part::Text { text } => format!("# {who}\n{text}"),
+                Part::ToolCall(call) => format!("# Agent calls {}\n{}", call.name, call.raw_arguments),
                 Part::ToolResult(result) => {
                     let state = if result.is_error { " failed" } else { "" };
-                    let said = middle_out(&result.text, LONGEST_RESULT);
-                    let _ = write!(text, "# Tool {}{state}\n{said}\n\n", result.name);
+                    format!("# Tool {}{state}\n{}", result.name, middle_out(&result.text, LONGEST_RESULT))
                 }
-                Part::Resource { uri, .. } | Part::ResourceLink { uri, .. } => {
-                    drop(write!(text, "# {who}\n[{uri}]\n\n"))
-                }
-                _ => {}
-            }
+                Part::Resource { uri, .. } | Part::ResourceLink { uri, .. } => format!("# {who}\n[{uri}]"),
+                _ => continue,
+            };
+            text.push_str(&said);
+            text.push_str("\n\n");
         }
     }
     middle_out(&text, room).into_owned()
