@@ -152,7 +152,7 @@ fn without_a_model_an_endpoint_can_be_named() {
     crow.wait("Number [1]: ");
     // Whatever this machine offers, the last choice is another endpoint.
     let choices = crow.screen();
-    let last = choices.lines().filter(|line| line.contains("another endpoint")).last().expect("a choice").trim();
+    let last = choices.lines().rfind(|line| line.contains("another endpoint")).expect("a choice").trim();
     let number = last.split(' ').next().expect("a number").to_owned();
     crow.type_in(&format!("{number}\n"));
     crow.wait("Address");
