@@ -77,7 +77,7 @@ impl Change {
         let all: Vec<&str> = ["add"].iter().chain(args).copied().collect();
         let ended = cargo.run(&all).await?;
         if !ended.success {
-            return Err(cargo.failed("it cannot be added", &first_error(&ended.stderr)));
+            return Err(cargo.failed("it cannot be added", &explained(&ended.stderr)));
         }
         let path = self.staging.0.join("Cargo.toml");
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -101,9 +101,7 @@ impl Change {
             ended = cargo.run(&args).await?;
         }
         if !ended.success {
-            let error = first_error(&ended.stderr);
-            let hint = hint(&ended.stderr).map(|hint| format!("\n{hint}")).unwrap_or_default();
-            return Err(cargo.failed("the crates do not fit together", &format!("{error}{hint}")));
+            return Err(cargo.failed("the crates do not fit together", &explained(&ended.stderr)));
         }
         Packages::read(&ended.stdout)
     }
@@ -187,6 +185,12 @@ impl Change {
         }
         Ok(())
     }
+}
+
+/// Cargo's first error, and what it means here.
+fn explained(stderr: &str) -> String {
+    let hint = hint(stderr).map(|hint| format!("\n{hint}"));
+    first_error(stderr) + &hint.unwrap_or_default()
 }
 
 /// Copies a program, for its owner alone, and waits until it is on the disk.

@@ -178,8 +178,14 @@ fn mismatch(plugin: &Package, theirs: &Package, ours: &Package) -> Failure {
     }
 }
 
-/// What to add when cargo cannot find an interface that all agree on.
+/// What to add to cargo's own words when it cannot find an interface that all agree on.
 pub(crate) fn hint(stderr: &str) -> Option<String> {
+    if stderr.contains(&format!("package collision in the lockfile: packages {INTERFACE} ")) {
+        return Some(format!(
+            "Two copies of one interface do not fit together: let the plugin depend on the {INTERFACE} that this crow is \
+             built from, or build Crow from the plugin's checkout: --source PATH"
+        ));
+    }
     stderr.contains(&format!("`{INTERFACE}`")).then(|| {
         format!("A plugin has to be made for the hooks of this crow: it depends on {INTERFACE} {VERSION} or a compatible one.")
     })
@@ -226,6 +232,15 @@ mod tests {
     fn refused(interface: &str, expected: Expect) {
         let failure = world(interface).check(&plugin()).unwrap_err().to_string();
         expected.assert_eq(&failure.replace(VERSION, "0.1.0"));
+    }
+
+    #[test]
+    fn cargos_words_get_a_hint() {
+        let collision =
+            "error: package collision in the lockfile: packages crow-acp v0.1.0 (/a) and crow-acp v0.1.0 (/b)";
+        assert!(hint(collision).unwrap().contains("--source PATH"));
+        assert!(hint("error: failed to select a version for `crow-acp`.").unwrap().contains("compatible"));
+        assert_eq!(hint("error: no matching package named `serde`"), None);
     }
 
     #[test]
