@@ -286,11 +286,11 @@ impl CompactReport {
 #[non_exhaustive]
 pub enum ToolCallError {
     /// No plugin registered such a tool.
-    #[error("there is no tool `{name}`; the tools are {known}")]
+    #[error("there is no tool `{name}`; {known}")]
     UnknownTool {
         /// The name the model used.
         name: String,
-        /// The names there are.
+        /// The names there are, in a sentence.
         known: String,
     },
     /// The arguments are not JSON.

@@ -94,8 +94,8 @@ impl Run {
         call: impl Future<Output = Result<T, HookError>>,
     ) -> Result<T, Ended> {
         self.interruptible(call).await?.map_err(|error| match self.prompt {
-            None => Ended::RefusedEarly(error.into()),
-            Some(_) => Ended::Refused(error.into()),
+            None => Ended::RefusedEarly(refusal(error)),
+            Some(_) => Ended::Refused(refusal(error)),
         })
     }
 
@@ -197,6 +197,17 @@ impl Run {
             let title = format!("the session is not being saved: {error}");
             self.session.notify(Notice::new(Severity::Error, title));
         }
+    }
+}
+
+/// A hook's error where it means a refusal: what the plugin says, without a word of failure.
+fn refusal(error: HookError) -> RunError {
+    let meant = (error.kind() == crow_hooks::ErrorKind::Failed)
+        .then(|| format!("refused by plugin `{}` in `{}`: {}", error.plugin(), error.hook(), error.reason()));
+    let error = RunError::from(error);
+    match meant {
+        Some(message) if error.provider.is_none() => RunError { message, ..error },
+        _ => error,
     }
 }
 

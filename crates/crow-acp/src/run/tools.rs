@@ -121,7 +121,12 @@ impl Run {
     fn fits(&self, call: &ToolCall) -> Result<(), ToolCallError> {
         let Some(tool) = self.session.tool(&call.name) else {
             let known: Vec<String> = self.session.tools().iter().map(|tool| tool.name.clone()).collect();
-            return Err(ToolCallError::UnknownTool { name: call.name.clone(), known: known.join(", ") });
+            let known = if known.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("the tools are {}", known.join(", "))
+            };
+            return Err(ToolCallError::UnknownTool { name: call.name.clone(), known });
         };
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&call.raw_arguments) {
             return Err(ToolCallError::Malformed(error.to_string()));

@@ -61,7 +61,7 @@ async fn a_secret_never_leaves_and_the_user_reads_why() {
     assert_eq!(outcome.stop_reason, StopReason::Refusal);
     assert!(fixture.requests.lock().unwrap().is_empty(), "nothing is sent");
     let said = fixture.screen.said();
-    assert!(said.contains("the prompt holds a secret key") && said.contains("secrets"), "{said}");
+    assert_eq!(said, "refused by plugin `secrets` in `before_llm_request`: the prompt holds a secret key");
 }
 
 #[tokio::test]
