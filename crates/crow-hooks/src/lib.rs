@@ -67,8 +67,8 @@
 //! # What it costs
 //!
 //! A call of a hook that nobody implements is a length check: it allocates nothing and calls nothing. A plain impl costs
-//! about what a boxed closure costs; an `async fn` impl is boxed once. Nothing is paid for monitors, trails, budgets and
-//! spans that are not used. `cargo bench -p crow-hooks --bench cost` measures all of it beside its floor.
+//! about what a boxed closure costs; an `async fn` impl is boxed once, and often not at all if it is done at its first
+//! poll. Nothing is paid for monitors, trails, budgets and spans that are not used. `cargo bench -p crow-hooks --bench cost` measures all of it beside its floor.
 //!
 //! # Features
 //!

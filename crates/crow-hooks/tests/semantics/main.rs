@@ -25,4 +25,6 @@ mod results;
 mod specs;
 mod stress;
 mod time;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod wrappers;
