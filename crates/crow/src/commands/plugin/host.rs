@@ -20,8 +20,8 @@ fn main() -> std::process::ExitCode {
 /// The dependencies that are no plugins.
 const OURS: [&str; 2] = ["crow", "crow-hooks"];
 
-/// What a new manifest starts with. The profile: a plugin more is to cost seconds, and link-time optimisation of the
-/// whole program at every change gains too little for that.
+/// What a new manifest starts with. The profile is Crow's own without link-time optimisation: a plugin more is to cost
+/// seconds, and going over the whole program at every change gains too little for that.
 const FRESH: &str = r#"# Crow and the plugins that are installed. `crow plugin` keeps this file up to date.
 
 [package]
@@ -33,7 +33,15 @@ publish = false
 [dependencies]
 
 [profile.release]
+opt-level = "s"
 strip = true
+
+[profile.release.package]
+httparse.opt-level = 3
+itoa.opt-level = 3
+libsqlite3-sys.opt-level = 3
+memchr.opt-level = 3
+serde_json.opt-level = 3
 
 [workspace]
 "#;
@@ -270,7 +278,15 @@ mod tests {
             word-count = { path = "/src/word-count" }
 
             [profile.release]
+            opt-level = "s"
             strip = true
+
+            [profile.release.package]
+            httparse.opt-level = 3
+            itoa.opt-level = 3
+            libsqlite3-sys.opt-level = 3
+            memchr.opt-level = 3
+            serde_json.opt-level = 3
 
             [workspace]
         "#]]
@@ -296,7 +312,15 @@ mod tests {
             crow-hooks = { path = "/crow/crates/crow-hooks", features = ["discover"] }
 
             [profile.release]
+            opt-level = "s"
             strip = true
+
+            [profile.release.package]
+            httparse.opt-level = 3
+            itoa.opt-level = 3
+            libsqlite3-sys.opt-level = 3
+            memchr.opt-level = 3
+            serde_json.opt-level = 3
 
             [workspace]
 
@@ -311,6 +335,24 @@ mod tests {
         assert_eq!(manifest.text(), again, "twice is once");
         manifest.set_source(&Source::Published);
         assert!(!manifest.text().contains("patch"), "{}", manifest.text());
+    }
+
+    #[test]
+    fn what_is_optimised_is_what_crow_optimises() {
+        let workspace: DocumentMut = include_str!("../../../../../Cargo.toml").parse().unwrap();
+        let ours = fresh().0;
+        let release = |document: &DocumentMut| document["profile"]["release"].clone();
+        let packages = |document: &DocumentMut| {
+            let packages = release(document)["package"].clone();
+            let packages = packages
+                .as_table_like()
+                .unwrap()
+                .iter()
+                .map(|(name, item)| (name.to_owned(), item.get("opt-level").and_then(Item::as_integer)));
+            packages.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        assert_eq!(packages(&ours), packages(&workspace));
+        assert_eq!(release(&ours)["opt-level"].as_str(), release(&workspace)["opt-level"].as_str());
     }
 
     #[test]
