@@ -5,9 +5,9 @@ use std::{marker::PhantomData, sync::Arc, task::Context};
 use crate::{
     ImplInfo, Outcome, RegisterError,
     answer::{Answer, Given, To},
-    hook::{Hook, HookSpec, Kind},
+    hook::{Hook, HookSpec},
     next::{Frame, SyncNext, Wrapped},
-    order::call_order,
+    order::{Arranged, arranged, left},
 };
 
 /// An impl, whatever its plugin's type.
@@ -30,83 +30,75 @@ pub(crate) struct Entry<R: ?Sized> {
     pub(crate) deferred: bool,
 }
 
-impl<R: ?Sized> Clone for Entry<R> {
-    fn clone(&self) -> Self {
-        Self { info: Arc::clone(&self.info), run: Arc::clone(&self.run), deferred: self.deferred }
-    }
-}
-
 /// The impls of one hook in call order: wrappers, then the rest.
+///
+/// A list never changes; a changed one is put in its place. All that needs no types happens to `infos` in
+/// [`order`](crate::order), once for all hooks: what is written here is compiled anew for each.
 #[doc(hidden)]
 pub struct HookList<H: Hook> {
     pub(crate) wrappers: Vec<Entry<dyn Wrap<H>>>,
     pub(crate) impls: Vec<Entry<dyn Implement<H>>>,
+    /// The same as data: wrappers, then the rest.
+    infos: Vec<Arc<ImplInfo>>,
 }
 
 impl<H: Hook> std::fmt::Debug for HookList<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.infos().iter().map(|info| &info.plugin)).finish()
+        self.infos.fmt(f)
     }
 }
 
 impl<H: Hook> Default for HookList<H> {
     fn default() -> Self {
-        Self { wrappers: Vec::new(), impls: Vec::new() }
-    }
-}
-
-impl<H: Hook> Clone for HookList<H> {
-    fn clone(&self) -> Self {
-        Self { wrappers: self.wrappers.clone(), impls: self.impls.clone() }
+        Self { wrappers: Vec::new(), impls: Vec::new(), infos: Vec::new() }
     }
 }
 
 impl<H: Hook> HookList<H> {
-    pub(crate) fn add_impl(&mut self, entry: Entry<dyn Implement<H>>) -> Result<(), RegisterError> {
-        self.impls.push(entry);
-        self.sort()
+    /// The list with one more impl.
+    pub(crate) fn with_impl(&self, entry: &Entry<dyn Implement<H>>) -> Result<Self, RegisterError> {
+        let (wrappers, impls) = self.infos.split_at(self.wrappers.len());
+        let order = arranged(H::SPEC, wrappers.to_vec(), with(impls, &entry.info))?;
+        Ok(self.picked(order, None, Some(entry)))
     }
 
-    pub(crate) fn add_wrapper(&mut self, entry: Entry<dyn Wrap<H>>) -> Result<(), RegisterError> {
-        if H::SPEC.kind == Kind::Historic {
-            return Err(RegisterError::HistoricWrapper { hook: H::SPEC.name, plugin: entry.info.plugin.clone() });
+    /// The list with one more wrapper.
+    pub(crate) fn with_wrapper(&self, entry: &Entry<dyn Wrap<H>>) -> Result<Self, RegisterError> {
+        let (wrappers, impls) = self.infos.split_at(self.wrappers.len());
+        let order = arranged(H::SPEC, with(wrappers, &entry.info), impls.to_vec())?;
+        Ok(self.picked(order, Some(entry), None))
+    }
+
+    fn picked(
+        &self,
+        order: Arranged,
+        wrapper: Option<&Entry<dyn Wrap<H>>>,
+        entry: Option<&Entry<dyn Implement<H>>>,
+    ) -> Self {
+        Self {
+            wrappers: pick(&self.wrappers, wrapper, &order.wrappers),
+            impls: pick(&self.impls, entry, &order.impls),
+            infos: order.infos,
         }
-        self.wrappers.push(entry);
-        self.sort()
-    }
-
-    fn sort(&mut self) -> Result<(), RegisterError> {
-        self.named_order_crosses_no_section()?;
-        sort(&mut self.wrappers, H::SPEC)?;
-        sort(&mut self.impls, H::SPEC)
-    }
-
-    /// A wrapper is always outside: no impl can come before one.
-    fn named_order_crosses_no_section(&self) -> Result<(), RegisterError> {
-        for wrapper in &self.wrappers {
-            for inner in &self.impls {
-                if wrapper.info.plugin == inner.info.plugin {
-                    continue;
-                }
-                let wants = |info: &ImplInfo, names: &[Box<str>]| names.iter().any(|name| **name == *info.plugin);
-                if wants(&inner.info, &wrapper.info.after) || wants(&wrapper.info, &inner.info.before) {
-                    return Err(RegisterError::AcrossTiers {
-                        hook: H::SPEC.name,
-                        first: inner.info.plugin.clone(),
-                        second: wrapper.info.plugin.clone(),
-                    });
-                }
-            }
-        }
-        Ok(())
     }
 }
 
-fn sort<R: ?Sized>(entries: &mut Vec<Entry<R>>, spec: &'static HookSpec) -> Result<(), RegisterError> {
-    let infos: Vec<&ImplInfo> = entries.iter().map(|entry| &*entry.info).collect();
-    let order = call_order(spec.name, &infos)?;
-    *entries = order.into_iter().map(|at| entries[at].clone()).collect();
-    Ok(())
+fn with(infos: &[Arc<ImplInfo>], one: &Arc<ImplInfo>) -> Vec<Arc<ImplInfo>> {
+    let mut infos = infos.to_vec();
+    infos.push(Arc::clone(one));
+    infos
+}
+
+/// The entries at these positions; `extra` is at the one behind the last.
+fn pick<R: ?Sized>(entries: &[Entry<R>], extra: Option<&Entry<R>>, order: &[usize]) -> Vec<Entry<R>> {
+    let mut picked = Vec::with_capacity(order.len());
+    for &at in order {
+        let entry = if at < entries.len() { Some(&entries[at]) } else { extra };
+        if let Some(Entry { info, run, deferred }) = entry {
+            picked.push(Entry { info: Arc::clone(info), run: Arc::clone(run), deferred: *deferred });
+        }
+    }
+    picked
 }
 
 /// A list whose hook does not matter.
@@ -114,7 +106,7 @@ fn sort<R: ?Sized>(entries: &mut Vec<Entry<R>>, spec: &'static HookSpec) -> Resu
 pub trait AnyList {
     fn spec(&self) -> &'static HookSpec;
     /// In call order, wrappers first.
-    fn infos(&self) -> Vec<Arc<ImplInfo>>;
+    fn infos(&self) -> &[Arc<ImplInfo>];
 }
 
 impl<H: Hook> AnyList for HookList<H> {
@@ -122,9 +114,8 @@ impl<H: Hook> AnyList for HookList<H> {
         H::SPEC
     }
 
-    fn infos(&self) -> Vec<Arc<ImplInfo>> {
-        let wrappers = self.wrappers.iter().map(|entry| Arc::clone(&entry.info));
-        wrappers.chain(self.impls.iter().map(|entry| Arc::clone(&entry.info))).collect()
+    fn infos(&self) -> &[Arc<ImplInfo>] {
+        &self.infos
     }
 }
 
@@ -137,14 +128,8 @@ pub trait AnyListMut {
 
 impl<H: Hook> AnyListMut for Arc<HookList<H>> {
     fn remove(&mut self, gone: &dyn Fn(u64) -> bool) {
-        if self.infos().iter().any(|info| gone(info.id)) {
-            let list = Arc::make_mut(self);
-            list.wrappers.retain(|entry| !gone(entry.info.id));
-            list.impls.retain(|entry| !gone(entry.info.id));
-            // Whoever waited for a plugin that is gone takes its own place again. With fewer plugins an order that was
-            // possible stays so.
-            let sorted = list.sort();
-            debug_assert!(sorted.is_ok(), "{sorted:?}");
+        if let Some(order) = left(H::SPEC, &self.infos, self.wrappers.len(), gone) {
+            *self = Arc::new(self.picked(order, None, None));
         }
     }
 }

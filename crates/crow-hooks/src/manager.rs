@@ -607,7 +607,7 @@ impl<C: Contract + ?Sized> Snapshot<C> {
     /// Every hook with its impls in call order, wrappers first.
     pub fn order(&self) -> Vec<(&'static HookSpec, Vec<Arc<ImplInfo>>)> {
         let mut order = Vec::new();
-        self.each_list(&mut |list| order.push((list.spec(), list.infos())));
+        self.each_list(&mut |list| order.push((list.spec(), list.infos().to_vec())));
         order
     }
 
@@ -616,7 +616,7 @@ impl<C: Contract + ?Sized> Snapshot<C> {
         let mut order = Vec::new();
         self.each_list(&mut |list| {
             if list.spec().name == hook {
-                order = list.infos();
+                order = list.infos().to_vec();
             }
         });
         order

@@ -314,7 +314,9 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
             spec: H::SPEC,
             put: Box::new(move |info, tables| {
                 let entry = Entry { info: Arc::new(info), run: Arc::clone(&run), deferred };
-                Arc::make_mut(H::list_mut(tables)).add_impl(entry)
+                let list = H::list_mut(tables);
+                *list = Arc::new(list.with_impl(&entry)?);
+                Ok(())
             }),
             replay: historic
                 .then(|| -> Replay { Box::new(move |info, call, env| history::replay::<H>(&again, info, call, env)) }),
@@ -328,7 +330,9 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
             spec: H::SPEC,
             put: Box::new(move |info, tables| {
                 let entry = Entry { info: Arc::new(info), run: Arc::clone(&run), deferred: true };
-                Arc::make_mut(H::list_mut(tables)).add_wrapper(entry)
+                let list = H::list_mut(tables);
+                *list = Arc::new(list.with_wrapper(&entry)?);
+                Ok(())
             }),
             replay: None,
         });
