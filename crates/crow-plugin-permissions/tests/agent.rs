@@ -339,7 +339,9 @@ async fn with_nobody_to_ask_the_mode_decides_and_says_so() {
         let refused = fixture.call("edit", fixture.write("a")).await;
         assert!(refused.contains("nobody is there to ask"), "{refused}");
     }
-    let notices = fixture.user.notices.lock().unwrap().clone();
+    let mut notices = fixture.user.notices.lock().unwrap().clone();
+    // The scripted model has nothing to say after a tool.
+    notices.retain(|notice| !notice.contains("empty answer"));
     assert_eq!(notices.len(), 1, "{notices:?}");
     assert!(notices[0].contains("--permission accept-edits"), "{notices:?}");
     fixture.session.set_mode("accept-edits").await.unwrap();

@@ -21,6 +21,10 @@ use tokio::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    // Built beside the agent, reqwest has the agent's features and wants to know whose cryptography it would use. The
+    // benchmark builds the relay alone, and without.
+    #[cfg(feature = "client")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().expect("a client without TLS");
     let url = format!("{}/chat/completions", env::var("OPENAI_BASE_URL").unwrap_or_default());
     let mut histories: HashMap<String, Arc<Mutex<Vec<Value>>>> = HashMap::new();
