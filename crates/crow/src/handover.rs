@@ -45,7 +45,7 @@ pub(crate) fn to_program(cli: &Result<Cli, Failure>, args: &[OsString]) -> Optio
     if is_this(&program) {
         return None;
     }
-    if let Err(why) = may_be_trusted(&program) {
+    if let Err(why) = may_be_started(&program, built.size) {
         return Some(format!("the installed plugins are not in use: {} {why}; {again}", program.display()));
     }
     if std::io::stderr().is_terminal() && is_older(&program) {
@@ -62,8 +62,9 @@ fn is_this(program: &Path) -> bool {
     this.is_ok_and(|this| std::fs::canonicalize(program).is_ok_and(|program| program == this))
 }
 
-/// Only what nobody but this user can have put there is started.
-fn may_be_trusted(program: &Path) -> Result<(), String> {
+/// Only what was built, whole, is started, and only if nobody but this user can have put it there. (The system would take
+/// a file that is no program for a shell script.)
+fn may_be_started(program: &Path, size: u64) -> Result<(), String> {
     let file = std::fs::metadata(program).map_err(|error| format!("cannot be started: {error}"))?;
     #[cfg(unix)]
     {
@@ -75,7 +76,7 @@ fn may_be_trusted(program: &Path) -> Result<(), String> {
             return Err("can be changed by other users".to_owned());
         }
     }
-    if file.is_file() { Ok(()) } else { Err("is no program".to_owned()) }
+    if file.is_file() && file.len() == size { Ok(()) } else { Err("is not what was built".to_owned()) }
 }
 
 /// Whether a program was built before this one.

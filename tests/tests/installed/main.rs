@@ -168,7 +168,7 @@ fn from_new_to_removed() {
 
     refused(&stage);
     cancelled(&stage);
-    missing(&stage);
+    unusable(&stage);
 
     // A second one, from a repository, with the published interface. The first one goes.
     stage.write_crate("by-git", "crow-acp = \"0.1\"", &silent_plugin("by-git"));
@@ -258,15 +258,32 @@ fn cancelled(stage: &Stage) {
     assert!(stage.fires());
 }
 
-/// A program that is gone is no reason not to start.
-fn missing(stage: &Stage) {
-    let program = stage.sandbox.home().join("bin/crow");
+/// A program that cannot be used is no reason not to start.
+fn unusable(stage: &Stage) {
+    use std::os::unix::fs::PermissionsExt;
+    let (program, built) = (stage.sandbox.home().join("bin/crow"), stage.sandbox.home().join("host/built.json"));
+    let told = |why: &str| {
+        let plugins = stage.succeeds(&["plugins"]);
+        let notice = plugins.lines().find(|line| line.contains("the installed plugins are not in use"));
+        let notice = notice.unwrap_or_else(|| panic!("no notice in: {plugins}"));
+        assert!(notice.contains(why) && notice.contains("crow plugin update"), "{notice}");
+        assert!(!stage.fires(), "who fires there?");
+    };
     let aside = program.with_file_name("aside");
     fs::rename(&program, &aside).expect("a rename");
-    let plugins = stage.succeeds(&["plugins"]);
-    assert!(
-        plugins.contains("the installed plugins are not in use") && plugins.contains("crow plugin update"),
-        "{plugins}"
-    );
-    fs::rename(aside, program).expect("a rename");
+    told("No such file");
+    fs::write(&program, "not a program").expect("a new file");
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("its owner's");
+    told("is not what was built");
+    fs::rename(aside, &program).expect("a rename");
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o777)).expect("its owner's");
+    told("can be changed by other users");
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("its owner's");
+    let note = fs::read_to_string(&built).expect("a note");
+    fs::write(&built, note.replace("\"crow\":\"0.1.0\"", "\"crow\":\"0.0.9\"")).expect("a file");
+    told("built for crow 0.0.9");
+    fs::write(&built, "{").expect("a file");
+    told("cannot be read");
+    fs::write(&built, note).expect("a file");
+    assert!(stage.fires());
 }

@@ -15,6 +15,8 @@ use crate::plugins::{self, Plugins};
 pub(crate) struct Built {
     /// The version of Crow.
     pub(crate) crow: String,
+    /// The size of the program in bytes: one that was cut short must not be started.
+    pub(crate) size: u64,
     /// The plugins, in the order in which they are registered.
     pub(crate) plugins: Vec<BuiltPlugin>,
 }
@@ -48,6 +50,7 @@ impl Built {
         };
         Some(Self {
             crow: all["crow"].as_str()?.to_owned(),
+            size: all["size"].as_u64().unwrap_or_default(),
             plugins: all["plugins"].as_array()?.iter().map(plugin).collect(),
         })
     }
@@ -62,7 +65,8 @@ impl Built {
 
     pub(crate) fn text(&self) -> String {
         let plugin = |one: &BuiltPlugin| json!({ "crate": one.package, "from": one.from, "name": one.name, "version": one.version, "hooks": one.hooks });
-        json!({ "crow": self.crow, "plugins": self.plugins.iter().map(plugin).collect::<Vec<_>>() }).to_string()
+        json!({ "crow": self.crow, "size": self.size, "plugins": self.plugins.iter().map(plugin).collect::<Vec<_>>() })
+            .to_string()
     }
 
     /// Whether it is the same version of Crow as this one, or a newer one.
@@ -99,7 +103,7 @@ mod tests {
     fn what_is_written_can_be_read() {
         let hooks = vec!["before_run".to_owned()];
         let plugin = BuiltPlugin { name: "count".into(), version: "0.1.0".into(), hooks, ..BuiltPlugin::default() };
-        let mut built = Built { crow: "0.1.0".into(), plugins: vec![plugin] };
+        let mut built = Built { crow: "0.1.0".into(), size: 7, plugins: vec![plugin] };
         built.name_crates(&[Installed { name: "word-count".into(), from: "/src".into(), path: None }]);
         assert_eq!(Built::read(&built.text()), Some(built.clone()));
         assert_eq!(built.plugins[0].package, "word-count");

@@ -153,6 +153,7 @@ impl Change {
                 .next("Nothing was changed. `crow plugin new NAME` writes a plugin to start from."));
         }
         built.name_crates(&installed);
+        built.size = fs::metadata(program)?.len();
         Ok(built)
     }
 
