@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{list::HookList, manager::Snapshot};
+use crate::{list::HookList, snapshot::Snapshot};
 
 /// How the results of a hook's impls become the result of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,6 +98,7 @@ mod monitor;
 mod next;
 mod order;
 mod plugin;
+mod snapshot;
 mod time;
 mod trace;
 
@@ -114,10 +115,11 @@ pub use dynamic::{
 };
 pub use error::{ErrorKind, HookError, RegisterError};
 pub use hook::{ArgSpec, AsyncHook, Budget, Collect, Contract, Hook, HookSpec, Kind, Named, SyncHook, Visitor};
-pub use manager::{Deprecation, Listed, MonitorId, PluginManager, Snapshot};
+pub use manager::{Deprecation, Listed, MonitorId, PluginManager};
 pub use monitor::{Ended, ImplOutcome, Monitor, Step, Trail};
 pub use next::{Next, Run, SyncNext};
 pub use plugin::{ImplInfo, PluginInfo, PluginName, Tier};
+pub use snapshot::Snapshot;
 pub use time::Timer;
 
 /// The guide.
