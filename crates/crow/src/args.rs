@@ -173,7 +173,7 @@ impl Cli {
                 }
             }
         }
-        let mut words = words.into_iter();
+        let mut words = words.into_iter().peekable();
         let Some(name) = words.next() else {
             let command = if help { Command::Help(Topic::Crow) } else { Command::Status };
             given.check(Topic::Crow)?;
@@ -183,6 +183,9 @@ impl Cli {
             let topic = words.next().map_or(Ok(Topic::Crow), |word| topic(&word))?;
             return Ok(Self::of(Command::Help(topic), given));
         }
+        // A client that logs in by a terminal appends its words to those that start the agent: `crow acp init`.
+        let login = |word: &String| name == "acp" && word == "init";
+        let name = words.next_if(login).unwrap_or_else(|| name.clone());
         let topic = topic(&name)?;
         if help {
             return Ok(Self::of(Command::Help(topic), given));
@@ -402,6 +405,7 @@ mod tests {
     fn a_dash_is_a_prompt_and_login_is_init() {
         assert!(matches!(parse(&["run", "-"]).unwrap().command, Command::Run(run) if run.prompt == "-"));
         assert_eq!(parse(&["login", "--yes"]).unwrap().command, parse(&["init", "-y"]).unwrap().command);
+        assert_eq!(parse(&["acp", "init", "--yes"]).unwrap().command, parse(&["init", "-y"]).unwrap().command);
         assert_eq!(parse(&["sessions"]).unwrap().command, Command::Sessions(Sessions::List { here: false }));
     }
 
