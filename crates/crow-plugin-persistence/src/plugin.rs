@@ -24,7 +24,8 @@ pub fn plugin() -> Persistence {
 /// Keeps the sessions of an agent in SQLite. Other plugins of the agent find the [`Store`] by `agent.get::<Store>()`.
 #[derive(Debug, Default)]
 pub struct Persistence {
-    /// Started by `on_startup`, or by whatever needs it first.
+    /// Started by the first session, or by whatever else needs it first: an agent that an editor has started and nobody
+    /// has talked to yet opens no database, and is two megabytes smaller for it.
     store: Mutex<Option<Store>>,
     /// The user knows that the store fails; reset when it works again.
     told: AtomicBool,
@@ -63,10 +64,6 @@ impl Persistence {
 impl CrowHooks for Persistence {
     fn configure(&self, config: &mut Config) -> Result<(), ConfigError> {
         config.plugin::<Options>(NAME).map(drop)
-    }
-
-    fn on_startup(&self, agent: &Agent) -> Result<(), StoreError> {
-        self.store(agent).map(drop)
     }
 
     async fn on_shutdown(&self) -> Result<(), StoreError> {
