@@ -181,13 +181,16 @@ impl Agent {
         prompt: Message,
         cancel: CancellationToken,
     ) -> RunOutcome {
-        let (agent, session) = (self.clone(), session.clone());
+        let (agent, own) = (self.clone(), session.clone());
         // A prompt that a hook sends counts as a call inside that hook.
         let run = self.0.tasks.spawn(Chain::current().carry(async move {
-            let _turn_in_the_queue = session.0.queue.lock().await;
-            run_loop::run(&agent, &session, prompt, cancel).await
+            let _turn_in_the_queue = own.0.queue.lock().await;
+            run_loop::run(&agent, &own, prompt, cancel).await
         }));
-        run.await.unwrap_or_else(|error| run::crashed(&error.to_string()))
+        run.await.unwrap_or_else(|error| {
+            session.repair();
+            run::crashed(&error.to_string())
+        })
     }
 
     /// Asks the user something in the terms of a permission request, and gives the id of what was chosen.

@@ -98,7 +98,7 @@ impl Run {
         let session = self.session.clone();
         if tokio::time::timeout(GRACE, self.closing(&ended, &outcome)).await.is_err() {
             tracing::error!(session = session.id(), "a run was closed before its plugins had finished");
-            session.hold_messages(false);
+            session.repair();
         }
         outcome
     }

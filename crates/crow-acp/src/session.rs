@@ -435,6 +435,13 @@ impl Session {
         });
     }
 
+    /// Brings the conversation into a state that every model accepts, after a run that could not do so itself: one that
+    /// panicked, or whose closing part ran out of time.
+    pub(crate) fn repair(&self) {
+        self.state(|state| crate::history::close_calls(&mut state.messages));
+        self.hold_messages(false);
+    }
+
     /// Puts a message of the run itself in; the caller records its event.
     pub(crate) fn push_own(&self, message: Message) {
         self.state(|state| {

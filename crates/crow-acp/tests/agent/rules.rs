@@ -389,3 +389,37 @@ async fn an_empty_answer_is_told() {
     assert!(fixture.screen.notices().contains("empty answer"));
     assert_eq!(fixture.session.messages().len(), 1, "and the next request holds no empty message");
 }
+
+/// Never lets go of a call that was cancelled.
+struct Clings;
+
+#[hookimpls]
+impl CrowHooks for Clings {
+    async fn after_tool_call(&self, outcome: &mut ToolOutcome) {
+        if outcome.status == ToolStatus::Cancelled {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_hangs_in_the_closing_part_leaves_a_valid_history() {
+    let turns = vec![calls(&["look", "hang"]), text("fine")];
+    let fixture = Fixture::with(turns, |plugins| drop(plugins.register(Clings).unwrap())).await;
+    let fixture = Arc::new(fixture);
+    let running = tokio::spawn({
+        let fixture = fixture.clone();
+        async move { fixture.prompt("go").await }
+    });
+    while !fixture.screen.0.lock().unwrap().iter().any(|update| format!("{update:?}").contains("InProgress")) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    fixture.session.cancel();
+    assert_eq!(running.await.unwrap().stop_reason, StopReason::Cancelled);
+    assert_eq!(fixture.prompt("next").await.stop_reason, StopReason::EndTurn);
+    let requests = fixture.requests.lock().unwrap();
+    let messages = &requests[1].messages;
+    let answered: Vec<&str> = messages.iter().filter_map(Message::tool_call_id).collect();
+    let called: Vec<&str> = messages.iter().flat_map(Message::tool_calls).map(|call| call.id.as_str()).collect();
+    assert_eq!(answered.len(), called.len(), "{messages:?}");
+}
