@@ -94,6 +94,9 @@ pub enum EventKind {
         messages: Vec<Message>,
         /// The summary, as shown to the user.
         summary: String,
+        /// The id of the compaction. Logs from before it had one have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
     },
     /// The title, mode, model or an option changed.
     Settings(Settings),

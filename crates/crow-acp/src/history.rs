@@ -6,7 +6,7 @@ use crate::event::{Event, EventKind, Settings};
 use crate::message::{Message, Part, Role};
 use crate::model::{ModelId, Usage};
 use crate::session::shown;
-use crate::update::{ToolCallUpdate, Update};
+use crate::update::{CompactionState, CompactionUpdate, ToolCallUpdate, Update};
 
 /// The state that a log amounts to.
 #[derive(Debug, Default)]
@@ -137,11 +137,15 @@ pub(crate) fn replay(events: &[Event]) -> Vec<Update> {
                 show(message, &mut updates, event.seq);
                 show(reply, &mut updates, event.seq);
             }
+            EventKind::Compacted { summary, id, .. } => {
+                let id = id.clone().unwrap_or_else(|| format!("event-{}", event.seq));
+                let state = CompactionState::Completed { summary: summary.clone() };
+                updates.push(Update::Compaction(CompactionUpdate::new(id, state)));
+            }
             EventKind::Refused { reason, .. } => updates.push(agent_text(event.seq, reason)),
             EventKind::Error { message } => updates.push(agent_text(event.seq, message)),
             EventKind::Cancelled { message: None }
             | EventKind::Injected { .. }
-            | EventKind::Compacted { .. }
             | EventKind::Settings(_)
             | EventKind::Edited { .. } => {}
         }

@@ -68,8 +68,49 @@ pub enum Update {
         /// US dollars this session has cost so far, if known.
         cost: Option<f64>,
     },
+    /// The conversation is being made shorter for the model, or was.
+    Compaction(CompactionUpdate),
     /// Something to tell the user that is not part of the conversation.
     Notice(Notice),
+}
+
+/// A compaction begins (the first with its id) or is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactionUpdate {
+    /// The compaction: unique within the session, the same on a replay.
+    pub compaction_id: String,
+    /// How far it is.
+    pub state: CompactionState,
+    /// The estimated tokens of the conversation before and after, if it has just been done.
+    pub tokens: Option<(u64, u64)>,
+}
+
+impl CompactionUpdate {
+    /// The compaction `compaction_id` is in `state`.
+    pub fn new(compaction_id: impl Into<String>, state: CompactionState) -> Self {
+        Self { compaction_id: compaction_id.into(), state, tokens: None }
+    }
+}
+
+/// How far a compaction is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompactionState {
+    /// It is under way.
+    InProgress,
+    /// It is done.
+    Completed {
+        /// What stands for what is gone.
+        summary: String,
+    },
+    /// It did not come about: the conversation is as it was.
+    Failed {
+        /// Why: a plugin's veto, or what went wrong.
+        reason: String,
+    },
+    /// The user cancelled it.
+    Cancelled,
 }
 
 /// A tool call appears (the first with its id) or changes; what is `None` stays.

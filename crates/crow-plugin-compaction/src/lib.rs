@@ -61,7 +61,6 @@ impl CrowHooks for Compaction {
         let Some(cut) = ladder::cut(&plan.messages, settings.keep_tokens.min(goal / 2)) else {
             return Err(RunError::new("it is short already"));
         };
-        session.notify(Notice::new(Severity::Info, "compacting the conversation…"));
         let written = summary::write(agent, session, plan, &settings, &plan.messages[..cut]).await;
         let (text, by_model) = match written {
             Ok(text) => (text, true),
@@ -84,11 +83,5 @@ impl CrowHooks for Compaction {
             return Err(RunError::new("nothing in it can be made shorter"));
         }
         Ok(Compacted::new(messages, text))
-    }
-
-    #[hookimpl(trylast)]
-    fn after_compact(&self, session: &Session, report: &crow_acp::CompactReport) {
-        let title = format!("compacted the conversation: about {} tokens became {}", report.before, report.after);
-        session.notify(Notice::new(Severity::Info, title));
     }
 }

@@ -146,7 +146,7 @@ mod tests {
             EventKind::Refused { excluded: 1, reason: "no".into() },
             EventKind::Error { message: "oh".into() },
             EventKind::Cancelled { message: Some(message.clone()) },
-            EventKind::Compacted { messages: vec![message], summary: "short".into() },
+            EventKind::Compacted { messages: vec![message], summary: "short".into(), id: None },
             EventKind::Settings(Settings::default()),
             EventKind::Edited { hook: "before_run".into(), plugins: vec![], before: 1, after: 2 },
         ]

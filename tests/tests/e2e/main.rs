@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod caching;
 mod cancel;
 mod commands;
+mod compaction;
 mod conformance;
 mod crash;
 mod errors;

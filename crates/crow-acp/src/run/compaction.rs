@@ -7,7 +7,7 @@ use crate::event::EventKind;
 use crate::hooks::Hooks;
 use crate::message::Message;
 use crate::session::Session;
-use crate::update::{Notice, Severity};
+use crate::update::{CompactionState, CompactionUpdate, Update};
 
 impl Run {
     pub(crate) fn asked_to_compact() -> CompactTrigger {
@@ -20,12 +20,7 @@ impl Run {
 
     /// `compact` → `after_compact`. A veto or a failure is told, and the run goes on with what it has.
     pub(crate) async fn compact(&mut self, trigger: CompactTrigger) -> Result<(), Ended> {
-        let compacted = self.interruptible(compact(&self.agent, &self.session, &self.hooks, trigger)).await?;
-        if let Err(error) = compacted {
-            let title = format!("the conversation was not compacted: {}", error.message);
-            self.session.notify(Notice::new(Severity::Warning, title));
-        }
-        Ok(())
+        self.interruptible(compact(&self.agent, &self.session, &self.hooks, trigger)).await.map(drop)
     }
 }
 
@@ -36,13 +31,35 @@ pub(crate) fn context_use(agent: &Agent, session: &Session, overflow: bool) -> C
     ContextUse::new(session.context_used(), window, max_output, overflow)
 }
 
-/// `compact` → `after_compact`: the plugin's messages take the place of the session's.
+/// `compact` → `after_compact`: the plugin's messages take the place of the session's. The client is told how it goes.
 pub(crate) async fn compact(
     agent: &Agent,
     session: &Session,
     hooks: &Hooks,
     trigger: CompactTrigger,
 ) -> Result<CompactReport, RunError> {
+    let mut shown = Shown::begin(session);
+    let done = replace(agent, session, hooks, trigger, &shown.id).await;
+    match &done {
+        Ok((report, summary)) => {
+            let state = CompactionState::Completed { summary: summary.clone() };
+            shown.end(state, Some((report.before, report.after)));
+        }
+        Err(error) => shown.end(CompactionState::Failed { reason: error.message.clone() }, None),
+    }
+    let (report, _) = done?;
+    session.advertise_usage();
+    hooks.after_compact(agent, session, &report).await?;
+    Ok(report)
+}
+
+async fn replace(
+    agent: &Agent,
+    session: &Session,
+    hooks: &Hooks,
+    trigger: CompactTrigger,
+    id: &str,
+) -> Result<(CompactReport, String), RunError> {
     if session.state(|state| state.calls_open) {
         return Err(RunError::new("tool calls wait for their results; compact when the turn is over"));
     }
@@ -53,11 +70,39 @@ pub(crate) async fn compact(
     let Some(compaction) = compaction else { return Err(RunError::new("no plugin compacts conversations")) };
     let after = estimate(&compaction.messages);
     let messages = session.replace_messages(&plan.messages, compaction.messages, before.saturating_sub(after));
-    session.record(EventKind::Compacted { messages, summary: compaction.summary }).await?;
-    session.advertise_usage();
-    let report = CompactReport::new(trigger, before, after);
-    hooks.after_compact(agent, session, &report).await?;
-    Ok(report)
+    let summary = compaction.summary;
+    session.record(EventKind::Compacted { messages, summary: summary.clone(), id: Some(id.to_owned()) }).await?;
+    Ok((CompactReport::new(trigger, before, after), summary))
+}
+
+/// A compaction as the client sees it: however it ends, dropped in the middle included, the client is told.
+struct Shown<'a> {
+    session: &'a Session,
+    id: String,
+    over: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn begin(session: &'a Session) -> Self {
+        let id = uuid::Uuid::now_v7().to_string();
+        session.update(Update::Compaction(CompactionUpdate::new(&*id, CompactionState::InProgress)));
+        Self { session, id, over: false }
+    }
+
+    fn end(&mut self, state: CompactionState, tokens: Option<(u64, u64)>) {
+        self.over = true;
+        let mut update = CompactionUpdate::new(&*self.id, state);
+        update.tokens = tokens;
+        self.session.update(Update::Compaction(update));
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.end(CompactionState::Cancelled, None);
+        }
+    }
 }
 
 fn estimate(messages: &[Message]) -> u64 {

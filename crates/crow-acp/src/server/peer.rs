@@ -22,7 +22,7 @@ use crate::client::{
 use crate::secret::Secrets;
 use crate::session::Session;
 use crate::tool::{BoxFuture, ToolContent};
-use crate::update::{Notice, ToolCallUpdate, ToolState, Update};
+use crate::update::{CompactionState, CompactionUpdate, ToolCallUpdate, ToolState, Update};
 
 /// The most updates that wait for one session to become known to the client.
 const MOST_HELD: usize = 1024;
@@ -197,12 +197,10 @@ impl Peer {
         }
     }
 
-    /// Notices are made of errors, and errors may hold what must not be shown.
-    fn scrub(&self, notice: &mut Notice) {
-        for text in std::iter::once(&mut notice.title).chain(&mut notice.description) {
-            if let Cow::Owned(scrubbed) = self.secrets.scrub(text) {
-                *text = scrubbed;
-            }
+    /// For what is made of errors: they may hold what must not be shown.
+    fn scrub(&self, text: &mut String) {
+        if let Cow::Owned(scrubbed) = self.secrets.scrub(text) {
+            *text = scrubbed;
         }
     }
 
@@ -269,8 +267,15 @@ impl Client for Peer {
     }
 
     fn send(&self, session_id: &str, mut update: Update) {
-        if let Update::Notice(notice) = &mut update {
-            self.scrub(notice);
+        match &mut update {
+            Update::Notice(notice) => {
+                self.scrub(&mut notice.title);
+                notice.description.iter_mut().for_each(|text| self.scrub(text));
+            }
+            Update::Compaction(CompactionUpdate { state: CompactionState::Failed { reason }, .. }) => {
+                self.scrub(reason)
+            }
+            _ => {}
         }
         if let Some(view) = self.known(session_id) {
             return self.show(&view, [update]);

@@ -10,7 +10,7 @@ use super::content;
 use super::port::MaybeUndefined;
 use super::port::schema::{
     self, AvailableCommand, AvailableCommandInput, AvailableCommandsUpdate, ConfigOptionUpdate, ContentChunk, Cost,
-    CurrentModeUpdate, MessageId, Meta, Plan, PlanEntry, PlanEntryPriority, PlanEntryStatus, SessionConfigKind,
+    CompactionStatus, CurrentModeUpdate, MessageId, Meta, Plan, PlanEntry, PlanEntryPriority, PlanEntryStatus, SessionConfigKind,
     SessionConfigOption, SessionConfigOptionCategory, SessionConfigSelect, SessionConfigSelectOption,
     SessionInfoUpdate, SessionMode, SessionModeState, SessionUpdate, Terminal, ToolCallContent, ToolCallLocation,
     ToolCallStatus, ToolCallUpdateFields, UnstructuredCommandInput, UsageUpdate,
@@ -19,7 +19,7 @@ use super::terminal::{self, Tail};
 use crate::client::ClientCapabilities;
 use crate::options::{Command, ConfigOption, Mode};
 use crate::tool::{ToolContent, ToolKind};
-use crate::update::{Notice, PlanStatus, Severity, ToolCallUpdate, ToolState, Update};
+use crate::update::{CompactionState, CompactionUpdate, Notice, PlanStatus, Severity, ToolCallUpdate, ToolState, Update};
 
 /// One session as one client sees it: what it was told of each tool call, so that it is told only what changes.
 #[derive(Debug)]
@@ -104,6 +104,7 @@ impl Projection {
                 let cost = cost.map(|dollars| Cost::new(dollars, "USD"));
                 out(SessionUpdate::UsageUpdate(UsageUpdate::new(used, size).cost(cost)));
             }
+            Update::Compaction(update) => self.compaction(update, out),
             Update::Notice(notice) => self.notice(notice, out),
         }
         None
@@ -255,6 +256,35 @@ impl Projection {
             }
             Output::None => None,
         }
+    }
+
+    fn compaction(&self, update: CompactionUpdate, out: &mut dyn FnMut(SessionUpdate)) {
+        if self.capabilities.compaction {
+            let (status, summary, error) = match update.state {
+                CompactionState::InProgress => (CompactionStatus::InProgress, None, None),
+                CompactionState::Completed { summary } => (CompactionStatus::Completed, Some(summary), None),
+                CompactionState::Failed { reason } => (CompactionStatus::Failed, None, Some(reason)),
+                CompactionState::Cancelled => (CompactionStatus::Cancelled, None, None),
+            };
+            let mut told = schema::CompactionUpdate::new(update.compaction_id, status);
+            told.summary = summary.map_or(MaybeUndefined::Undefined, |text| MaybeUndefined::Value(vec![text.into()]));
+            told.error = error.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+            return out(SessionUpdate::CompactionUpdate(told));
+        }
+        let notice = match (update.state, update.tokens) {
+            (CompactionState::InProgress, _) => Notice::new(Severity::Info, "compacting the conversation…"),
+            (CompactionState::Completed { .. }, Some((before, after))) => {
+                let title = format!("compacted the conversation: about {before} tokens became {after}");
+                Notice::new(Severity::Info, title)
+            }
+            // On a replay: the conversation that follows is what the user saw.
+            (CompactionState::Completed { .. }, None) => return,
+            (CompactionState::Failed { reason }, _) => {
+                Notice::new(Severity::Warning, format!("the conversation was not compacted: {reason}"))
+            }
+            (CompactionState::Cancelled, _) => Notice::new(Severity::Info, "the compaction was cancelled"),
+        };
+        self.notice(notice, out);
     }
 
     fn notice(&self, notice: Notice, out: &mut dyn FnMut(SessionUpdate)) {

@@ -279,3 +279,39 @@ fn the_rest_is_told_in_the_words_of_the_protocol() {
         }] })]
     );
 }
+
+#[test]
+fn a_compaction_is_an_entity_for_clients_that_know_of_them_and_a_notice_for_others() {
+    let update = |state| Update::Compaction(CompactionUpdate::new("c", state));
+    let summary = || CompactionState::Completed { summary: "S".into() };
+    let failed = || CompactionState::Failed { reason: "vetoed".into() };
+
+    let knows = &mut view(|can| can.compaction = true);
+    let kind = "compaction_update";
+    assert_eq!(
+        told(knows, update(CompactionState::InProgress)),
+        [json!({ "sessionUpdate": kind, "compactionId": "c", "status": "in_progress" })]
+    );
+    assert_eq!(
+        told(knows, update(summary())),
+        [json!({
+            "sessionUpdate": kind, "compactionId": "c", "status": "completed",
+            "summary": [{ "type": "text", "text": "S" }],
+        })]
+    );
+    assert_eq!(
+        told(knows, update(failed())),
+        [json!({ "sessionUpdate": kind, "compactionId": "c", "status": "failed", "error": "vetoed" })]
+    );
+    assert_eq!(told(knows, update(CompactionState::Cancelled))[0]["status"], "cancelled");
+
+    let notices = &mut view(|can| can.notices = true);
+    let mut done = CompactionUpdate::new("c", summary());
+    done.tokens = Some((9, 4));
+    let title = told(notices, Update::Compaction(done))[0]["title"].clone();
+    assert_eq!(title, "compacted the conversation: about 9 tokens became 4");
+    assert_eq!(told(notices, update(summary())), [] as [Value; 0], "a replay says nothing of it");
+
+    let neither = told(&mut view(|_| {}), update(failed()));
+    assert_eq!(neither[0]["content"]["text"], "\n\n**Warning:** the conversation was not compacted: vetoed\n\n");
+}
