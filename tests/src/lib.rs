@@ -4,6 +4,7 @@
 //! * [`Sandbox`]: a `CROW_HOME` and a project directory of one test's own;
 //! * [`Client`]: an ACP client that speaks raw JSON-RPC lines to the real binary and notes every message;
 //! * [`Schema`]: the official JSON Schema, applied to every message the agent sent;
+//! * [`Postgres`]: a database server of the test's own;
 //! * [`deps`]: where the official clients are, once `cargo xtask setup` installed them;
 //! * [`proc`](mod@proc): what `/proc` says about a process.
 //!
@@ -16,6 +17,7 @@ mod client;
 #[cfg(feature = "client")]
 pub mod deps;
 mod model;
+mod postgres;
 pub mod proc;
 mod sandbox;
 #[cfg(feature = "client")]
@@ -26,6 +28,7 @@ mod transcript;
 #[cfg(feature = "client")]
 pub use client::{Client, Pending, Permission, RpcError, RpcReply, Turn};
 pub use model::{Gap, ModelServer, Recorded, Reply};
+pub use postgres::Postgres;
 pub use sandbox::{Sandbox, binary, built, finish};
 #[cfg(feature = "client")]
 pub use schema::{Schema, Violation};
@@ -50,5 +53,18 @@ pub fn wait_for<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Opt
             return None;
         }
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Says in one line that the test at hand was not done, and why. `cargo xtask test` counts these lines.
+///
+/// The line goes past the test harness, which shows what a test prints only when it fails.
+pub fn skipped(why: &str) {
+    let test = std::thread::current();
+    let line = format!("skipped: {}: {why}\n", test.name().unwrap_or("a test"));
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    if let Some(list) = std::env::var_os("CROW_TEST_SKIPPED") {
+        let list = std::fs::OpenOptions::new().append(true).create(true).open(list);
+        let _ = list.and_then(|mut list| std::io::Write::write_all(&mut list, line.as_bytes()));
     }
 }

@@ -10,6 +10,7 @@ usage: cargo xtask setup
 Installs the official ACP clients that the tests drive the binary with, below target/test-deps:
   node/    the TypeScript client (with the protocol's JSON Schema) and acpx, as tests/clients/package-lock.json says
   python/  the Python client and pluggy in a virtual environment, as tests/clients/requirements.txt says
+  pgserver/  PostgreSQL with pgvector, where the system has no pgvector of its own
 Nothing outside that folder changes. What the system lacks is named, one line each, and left to you.
 Does nothing when everything is there already.";
 
@@ -19,7 +20,8 @@ pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
         return Err(Failed::new(missing.join("\n             ")));
     }
     node()?;
-    python()
+    python()?;
+    pgvector()
 }
 
 /// What the system lacks, one line each.
@@ -75,6 +77,29 @@ fn python() -> Result<(), Failed> {
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
     step("pip install (the official Python client)", &mut pip)?;
     stamp(&folder, &wanted)
+}
+
+/// PostgreSQL with pgvector, built by others, for systems that have no package of it. Tests that need it are skipped, and
+/// say so, where this is not to be had either.
+fn pgvector() -> Result<(), Failed> {
+    const PACKAGE: &str = "pgserver==0.1.4";
+    let debian = fs::read_dir("/usr/share/postgresql").into_iter().flatten().flatten();
+    let folder = target().join("test-deps/pgserver");
+    if debian.map(|entry| entry.path()).any(|path| path.join("extension/vector.control").is_file())
+        || is_current(&folder, PACKAGE)
+    {
+        return Ok(());
+    }
+    make(&folder)?;
+    let mut pip = command(target().join("test-deps/python/bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target"]);
+    match step("pip install (PostgreSQL with pgvector)", pip.arg(&folder).arg(PACKAGE)) {
+        Ok(()) => stamp(&folder, PACKAGE),
+        Err(failed) => {
+            println!("{}: tests that need pgvector will be skipped", failed.0);
+            Ok(())
+        }
+    }
 }
 
 fn contents(names: &[&str]) -> Result<String, Failed> {

@@ -30,8 +30,15 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
     command.args(rest);
     // The hook engine is compared with pluggy itself.
     command.env("CROW_PLUGGY_PYTHON", target().join("test-deps/python/bin/python"));
+    // What a test cannot do on this machine it says here, in one line.
+    let skipped = target().join("test-skipped.txt");
+    let _ = fs::remove_file(&skipped);
+    command.env("CROW_TEST_SKIPPED", &skipped);
     let mut counts = Counts::default();
     let passed = timed("cargo test", || watched(&mut command, |line| counts.add(line)))?;
+    let skipped = fs::read_to_string(&skipped).unwrap_or_default();
+    skipped.lines().for_each(|line| println!("{line}"));
+    counts.skipped = skipped.lines().count();
     println!("{counts}");
     let _ = fs::write(counts_file(), counts.to_string());
     if passed { Ok(()) } else { Err(Failed::new("tests failed")) }
@@ -102,6 +109,8 @@ struct Counts {
     passed: u32,
     failed: u32,
     ignored: u32,
+    /// Those that passed without having been done, because something is not installed.
+    skipped: usize,
     binaries: u32,
 }
 
@@ -129,8 +138,12 @@ impl Counts {
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { passed, failed, ignored, binaries } = self;
-        write!(f, "tests: {passed} passed, {failed} failed, {ignored} ignored, in {binaries} test programs")
+        let Self { passed, failed, ignored, skipped, binaries } = self;
+        write!(f, "tests: {passed} passed, {failed} failed, {ignored} ignored")?;
+        if *skipped > 0 {
+            write!(f, ", {skipped} skipped for want of something (see above)")?;
+        }
+        write!(f, ", in {binaries} test programs")
     }
 }
 
@@ -145,6 +158,8 @@ mod tests {
         counts.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s");
         counts.add("running 3 tests");
         assert_eq!(counts.to_string(), "tests: 13 passed, 2 failed, 1 ignored, in 2 test programs");
+        counts.skipped = 3;
+        assert!(counts.to_string().contains("3 skipped for want of something"), "{counts}");
     }
 
     #[test]

@@ -102,7 +102,8 @@ impl Shared {
 ///
 /// Completion requests are answered, in this order of preference: by a reply whose marker the request contains
 /// ([`when`](Self::when)), by the next of the queue ([`push`](Self::push)), by the standing one
-/// ([`otherwise`](Self::otherwise)); else with status 400. `/v1/models` lists `scripted` and `other`.
+/// ([`otherwise`](Self::otherwise)); else with status 400. `/v1/models` lists `scripted` and `other`. `/v1/embeddings` gives
+/// texts with the same words vectors that are alike, or a reply whose marker the request contains.
 /// It stops when dropped.
 pub struct ModelServer {
     address: SocketAddr,
@@ -276,6 +277,8 @@ fn note(shared: &Shared, request: Request, received: Instant) -> (usize, Arc<Rep
     let mut state = shared.lock();
     let reply = if request.path.ends_with("/chat/completions") {
         pick(&mut state, &request.body)
+    } else if request.path.ends_with("/embeddings") {
+        matched(&mut state, &request.body).unwrap_or_else(|| Arc::new(embeddings(&request.body)))
     } else if request.path.ends_with("/models") {
         let model = |id: &str| json!({ "id": id, "object": "model", "owned_by": "tests" });
         Arc::new(Reply::status(200, &json!({ "object": "list", "data": [model("scripted"), model("other")] })))
@@ -298,21 +301,37 @@ fn note(shared: &Shared, request: Request, received: Instant) -> (usize, Arc<Rep
 }
 
 fn pick(state: &mut State, body: &[u8]) -> Arc<Reply> {
-    if !state.matched.is_empty() {
-        let text = String::from_utf8_lossy(body);
-        for (marker, replies) in &mut state.matched {
-            if text.contains(marker.as_str())
-                && let Some(reply) = replies.pop_front()
-            {
-                return reply;
-            }
-        }
-    }
-    if let Some(reply) = state.next.pop_front() {
+    if let Some(reply) = matched(state, body).or_else(|| state.next.pop_front()) {
         return reply;
     }
     state
         .otherwise
         .clone()
         .unwrap_or_else(|| Arc::new(Reply::error(400, "the test scripted no answer for this request")))
+}
+
+/// The reply whose marker the request contains.
+fn matched(state: &mut State, body: &[u8]) -> Option<Arc<Reply>> {
+    if state.matched.is_empty() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(body);
+    let mut fitting = state.matched.iter_mut().filter(|(marker, _)| text.contains(marker.as_str()));
+    fitting.find_map(|(_, replies)| replies.pop_front())
+}
+
+/// Embeddings that are alike if the texts share words: each word counts at a place that its letters choose.
+fn embeddings(body: &[u8]) -> Reply {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let texts = request["input"].as_array().cloned().unwrap_or_default();
+    let data = texts.iter().enumerate().map(|(index, text)| {
+        let mut vector = vec![0_u32; 64];
+        let text = text.as_str().unwrap_or_default().to_lowercase();
+        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
+            let place = word.bytes().fold(5381_usize, |hash, byte| hash.wrapping_mul(33) ^ usize::from(byte)) % 64;
+            vector[place] += 1;
+        }
+        json!({ "object": "embedding", "index": index, "embedding": vector })
+    });
+    Reply::status(200, &json!({ "object": "list", "model": request["model"], "data": data.collect::<Vec<_>>() }))
 }

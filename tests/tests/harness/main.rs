@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use crow_tests::{Client, Entry, ModelServer, Reply, Sandbox, Schema, Way};
+use crow_tests::{Client, Entry, ModelServer, Postgres, Reply, Sandbox, Schema, Way};
 use serde_json::{Value, json};
 
 struct Relay {
@@ -152,4 +152,26 @@ fn the_schema_matches_answers_to_their_requests() {
     let answer = from_agent(json!({ "jsonrpc": "2.0", "id": "a", "result": null }));
     let violations = Schema::official().check(&[asked, answer]);
     assert!(violations[0].problem.contains("LoadSessionResponse"), "{violations:?}");
+}
+
+#[test]
+fn a_postgres_server_is_the_tests_own() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    let (one, other) = (postgres.url(), postgres.database());
+    assert!(one.contains(postgres.password()));
+    postgres.query(&one, "CREATE TABLE kept AS SELECT 7 AS x");
+    assert_eq!(postgres.query(&other, "SELECT count(*) FROM pg_tables WHERE tablename = 'kept'"), "0");
+    postgres.stop();
+    postgres.resume();
+    assert_eq!(postgres.query(&one, "SELECT x FROM kept"), "7");
+    let directory = postgres.directory().to_owned();
+    drop(postgres);
+    assert!(!directory.exists());
+}
+
+#[test]
+fn a_postgres_server_may_know_vectors() {
+    let Some(postgres) = Postgres::start_with("vector") else { return };
+    postgres.query(&postgres.url(), "CREATE EXTENSION vector");
+    assert_eq!(postgres.query(&postgres.url(), "SELECT '[1,2]'::vector <-> '[1,4]'::vector"), "2");
 }

@@ -17,18 +17,24 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) program: PathBuf,
-    args: &'static [&'static str],
+    args: Vec<String>,
 }
 
 impl Contender {
     /// The bare relay: the floor.
     pub(crate) fn relay(program: &Path) -> Self {
-        Self { program: program.to_owned(), args: &[] }
+        Self { program: program.to_owned(), args: Vec::new() }
     }
 
     /// Crow.
     pub(crate) fn crow(program: &Path) -> Self {
-        Self { program: program.to_owned(), args: &["acp"] }
+        Self { program: program.to_owned(), args: vec!["acp".to_owned()] }
+    }
+
+    /// Crow without one of its plugins.
+    pub(crate) fn without(program: &Path, plugin: &str) -> Self {
+        let args = ["-p".to_owned(), format!("no:{plugin}"), "acp".to_owned()];
+        Self { program: program.to_owned(), args: args.into() }
     }
 
     /// Starts it in a place of its own, with `server` as its model.
@@ -36,7 +42,8 @@ impl Contender {
         let mut sandbox = Sandbox::with_model(server);
         sandbox.env("OPENAI_BASE_URL", &server.base_url());
         let spawned = Instant::now();
-        let mut child = sandbox.command_for(&self.program, self.args);
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let mut child = sandbox.command_for(&self.program, &args);
         let mut child = child
             .stdin(std::process::Stdio::piped())
             .spawn()

@@ -5,6 +5,7 @@
 mod agent;
 mod figures;
 mod report;
+mod shares;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -16,6 +17,7 @@ use report::Row;
 struct Options {
     quick: bool,
     json: bool,
+    plugins: bool,
     only: Vec<String>,
     binary: Option<PathBuf>,
 }
@@ -29,6 +31,18 @@ fn main() -> ExitCode {
         }
     };
     let crow = options.binary.clone().unwrap_or_else(crow_tests::binary);
+    if options.plugins {
+        let shares = shares::measure(&crow, options.quick);
+        if options.json {
+            println!("{}", shares::json(&shares));
+        } else {
+            print!("{}", shares::table(&shares));
+            println!(
+                "Each plugin: Crow with all of them less Crow without it; what is within the noise may be below zero."
+            );
+        }
+        return ExitCode::SUCCESS;
+    }
     let relay = crow_tests::built("bare-relay", "CROW_RELAY", "cargo build --release -p crow-tests --bins");
     let contenders = [Contender::relay(&relay), Contender::crow(&crow)];
     let mut rows: Vec<Row> = Vec::new();
@@ -59,6 +73,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         match arg.as_str() {
             "--quick" => options.quick = true,
             "--json" => options.json = true,
+            "--plugins" => options.plugins = true,
             "--only" => options.only.push(value()?),
             "--binary" => options.binary = Some(value()?.into()),
             _ => {

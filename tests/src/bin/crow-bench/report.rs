@@ -20,7 +20,7 @@ impl Samples {
         self.0.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
-    fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 }
@@ -80,15 +80,16 @@ impl Row {
 }
 
 /// A number with three significant digits or so; a dash for none.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.is_nan() {
         return "–".to_owned();
     }
-    let digits = if value >= 100.0 {
+    let size = value.abs();
+    let digits = if size >= 100.0 {
         0
-    } else if value >= 10.0 {
+    } else if size >= 10.0 {
         1
-    } else if value >= 1.0 {
+    } else if size >= 1.0 {
         2
     } else {
         3
