@@ -3,7 +3,7 @@
 use crate::step::{Failed, cargo, command, step, target};
 
 pub(crate) const HELP: &str = "\
-usage: cargo xtask bench [--quick] [--json] [--only NAME]... [--binary PATH]
+usage: cargo xtask bench [--quick] [--json] [--only NAME]... [--plugins] [--binary PATH]
 
 Builds `crow` and a bare relay for release and measures both, run by run in turn, against a scripted model server:
 start-up, first chunk, CPU, streaming, a tool round, many sessions, memory, size, exit.
@@ -11,6 +11,7 @@ Each figure is printed beside the relay's and its goal.
   --quick        fewer runs, for CI: shows gross regressions only, and never fails for a figure
   --json         one JSON object instead of the table
   --only NAME    only the figures whose name contains NAME
+  --plugins      instead: what each plugin costs, as Crow with all of them less Crow without it
   --binary PATH  measure this executable instead of the release build (started as `PATH acp`)
 Exit status 1 when a figure misses its goal (not with --quick).";
 
