@@ -1,5 +1,6 @@
 //! The agent: the state of the process, as a handle that every hook gets.
 
+mod embed;
 mod offers;
 mod sessions;
 

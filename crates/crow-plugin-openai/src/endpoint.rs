@@ -17,7 +17,7 @@ use crate::chunk::Chunk;
 use crate::dialect::Dialect;
 use crate::http::{Clients, Route};
 use crate::sse::SseReader;
-use crate::{body, error, models};
+use crate::{body, embeddings, error, models};
 
 /// Where requests go if the configuration does not say.
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -329,6 +329,33 @@ impl Endpoint {
         let list = serde_json::from_slice(&body).ok();
         list.and_then(|list| models::from_endpoint(&self.name, &self.base, &list))
             .ok_or_else(|| garbled(&error::snippet(&body)))
+    }
+}
+
+impl Endpoint {
+    /// One vector for each text, by `/embeddings`.
+    ///
+    /// # Errors
+    /// The endpoint's, told as of this provider.
+    pub(crate) async fn embed(&self, model: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, ProviderError> {
+        self.ask_embeddings(model, texts).await.map_err(|error| self.error(error))
+    }
+
+    async fn ask_embeddings(&self, model: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, ProviderError> {
+        self.check()?;
+        let deadline = Instant::now() + self.first_byte;
+        let post = self
+            .clients
+            .get(&self.route)?
+            .post(self.url(&["embeddings"]))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(embeddings::request(model, texts));
+        let response = self.send(post, deadline).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(response, deadline).await.1);
+        }
+        let body = self.body(response, deadline).await?;
+        embeddings::read(&body, texts.len()).ok_or_else(|| garbled(&error::snippet(&body)))
     }
 }
 

@@ -10,6 +10,7 @@ mod body;
 mod calls;
 mod chunk;
 mod dialect;
+mod embeddings;
 mod endpoint;
 mod error;
 mod http;

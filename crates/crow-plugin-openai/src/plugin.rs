@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crow_acp::{Agent, Config, ConfigError, CrowHooks, ProviderConfig, ProviderDescriptor, hookimpls};
+use crow_acp::{
+    Agent, Config, ConfigError, CrowHooks, ModelId, ProviderConfig, ProviderDescriptor, ProviderError, hookimpls,
+};
 use serde::Deserialize;
 
 use crate::endpoint::Endpoint;
@@ -11,10 +13,13 @@ use crate::http::Clients;
 /// The `protocol` of the providers that are this plugin's.
 const PROTOCOL: &str = "openai";
 
-/// `[plugins.openai]` holds nothing: what there is to say is said of each provider.
+/// `[plugins.openai]`: most of what there is to say is said of each provider.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {}
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// The model that embeds texts, as `PROVIDER/MODEL`. Not set: none does.
+    embed: Option<String>,
+}
 
 /// Registers the configured providers that speak Chat Completions.
 #[derive(Debug, Default)]
@@ -37,11 +42,23 @@ impl OpenAi {
     }
 }
 
+/// The endpoint that embeds, and its model.
+///
+/// # Errors
+/// `embed` names no model of a provider that is ours.
+fn embedder(config: &Config) -> Result<Option<ModelId>, ConfigError> {
+    let Some(named) = config.plugin::<Settings>("openai")?.embed else { return Ok(None) };
+    let wrong = |what: String| config.error_at("plugins.openai.embed", format!("`plugins.openai.embed`: {what}"));
+    let id: ModelId = named.parse().map_err(|error: crow_acp::InvalidModelId| wrong(error.to_string()))?;
+    let ours = config.providers().get(&id.provider).is_some_and(|provider| provider.protocol == PROTOCOL);
+    if ours { Ok(Some(id)) } else { Err(wrong(format!("no provider `{}` speaks this protocol", id.provider))) }
+}
+
 #[hookimpls(name = "openai")]
 impl CrowHooks for OpenAi {
     /// Bad values are said at the start, not when the model is first asked.
     fn configure(&self, config: &mut Config) -> Result<(), ConfigError> {
-        config.plugin::<Settings>("openai")?;
+        embedder(config)?;
         config.offer_protocol(PROTOCOL);
         self.endpoints(config).map(drop)
     }
@@ -56,5 +73,19 @@ impl CrowHooks for OpenAi {
                 ProviderDescriptor::new(endpoint.name().to_owned(), models, endpoint)
             })
             .collect())
+    }
+
+    /// Embeddings by the configured model, if one is.
+    async fn embed(
+        &self,
+        agent: &Agent,
+        texts: &[String],
+    ) -> Result<Option<Vec<Vec<f32>>>, Box<dyn std::error::Error + Send + Sync>> {
+        let config = agent.config();
+        let Some(model) = embedder(&config)? else { return Ok(None) };
+        let Some(provider) = config.providers().get(&model.provider) else { return Ok(None) };
+        let endpoint = Endpoint::new(&model.provider, provider, &self.clients, config.secrets())?;
+        let vectors = endpoint.embed(&model.name, texts).await;
+        vectors.map(Some).map_err(|error: ProviderError| error.into())
     }
 }

@@ -113,3 +113,35 @@ async fn a_key_that_is_not_set_is_told_when_it_is_needed() {
     let error = agent.prompt(&session, Message::user("hi")).await.error.unwrap();
     assert!(error.message.contains("CROW_TEST_UNSET"), "{error}");
 }
+
+#[tokio::test]
+async fn the_configured_model_embeds() {
+    let server = ModelServer::start();
+    let agent = agent(&format!("{}[plugins.openai]\nembed = \"local/small\"\n", config(&server))).await.unwrap();
+    let texts = ["the cat sat".to_owned(), "the cat sat".to_owned(), "prices rose".to_owned()];
+    let vectors = agent.embed(&texts).await.unwrap().unwrap();
+    assert_eq!(vectors[0], vectors[1]);
+    assert_ne!(vectors[0], vectors[2]);
+    let requests = server.all_requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].json()["model"], "small");
+    assert_eq!(requests[0].header("authorization"), Some("Bearer sk-very-secret"));
+
+    server.when("rose", Reply::error(503, "busy"));
+    let error = agent.embed(&texts).await.unwrap_err();
+    assert_eq!(error.kind(), Some(ProviderErrorKind::Overloaded), "{error}");
+    assert!(error.message.contains("provider `local`"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_model_for_it_nobody_embeds() {
+    let server = ModelServer::start();
+    let agent_without = agent(&config(&server)).await.unwrap();
+    assert_eq!(agent_without.embed(&["a".to_owned()]).await.unwrap(), None);
+    assert!(server.all_requests().is_empty());
+    for wrong in ["small", "elsewhere/small"] {
+        let text = format!("{}[plugins.openai]\nembed = \"{wrong}\"\n", config(&server));
+        let error = agent(&text).await.unwrap_err().to_string();
+        assert!(error.contains("plugins.openai.embed"), "{error}");
+    }
+}
