@@ -75,11 +75,16 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--json" => options.json = true,
             "--plugins" => options.plugins = true,
             "--only" => options.only.push(value()?),
-            "--binary" => options.binary = Some(value()?.into()),
+            "--binary" => options.binary = Some(absolute(value()?)?),
             _ => {
                 return Err(format!("unknown option `{arg}`; cargo xtask bench --help lists them"));
             }
         }
     }
     Ok(options)
+}
+
+/// The programs are started in directories of their own.
+fn absolute(path: String) -> Result<PathBuf, String> {
+    std::path::absolute(&path).map_err(|error| format!("{path}: {error}"))
 }
