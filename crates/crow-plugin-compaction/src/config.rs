@@ -9,7 +9,8 @@ use serde::Deserialize;
 pub(crate) struct Settings {
     /// Tokens of the window that stay free for the answer; the model's own output limit if that is more.
     pub(crate) reserve: u64,
-    /// Compact from this share of the window on, whatever is free. 1 leaves it to `reserve`.
+    /// Compact from here on, whatever is free: a share of the window, or tokens if it is more than 1. 1 leaves it to
+    /// `reserve`.
     pub(crate) threshold: f64,
     /// The share of the usable window to get down to.
     pub(crate) target: f64,
@@ -44,7 +45,9 @@ impl Settings {
         let reserve = self.reserve.max(context.max_output.unwrap_or(0));
         // A model whose output limit is its whole window still gets half of it for reading.
         let usable = window.saturating_sub(reserve).max(window / 2);
-        Some(usable.min((window as f64 * self.threshold.clamp(0.1, 1.0)) as u64))
+        let wanted = if self.threshold > 1.0 { self.threshold } else { window as f64 * self.threshold };
+        // A tenth at least: below that, every request would begin with a compaction.
+        Some(usable.min((wanted as u64).max(window / 10)))
     }
 
     /// Tokens that the messages should come to, of `now`.
@@ -76,6 +79,11 @@ mod tests {
         assert_eq!(settings.limit(&context(None, None)), None);
         let early = Settings { threshold: 0.5, ..settings };
         assert_eq!(early.limit(&context(Some(128_000), None)), Some(64_000));
+        let tokens = Settings { threshold: 50_000.0, ..early };
+        assert_eq!(tokens.limit(&context(Some(128_000), None)), Some(50_000));
+        assert_eq!(tokens.limit(&context(Some(32_000), None)), Some(16_000), "what does not fit is not waited for");
+        let absurd = Settings { threshold: -1.0, ..tokens };
+        assert_eq!(absurd.limit(&context(Some(128_000), None)), Some(12_800));
     }
 
     #[test]

@@ -6,6 +6,11 @@ use crow_acp::{Message, Part, Role};
 /// What stands for tool output that was dropped.
 const DROPPED: &str = "[old tool output was dropped to save space; run the tool again if you need it]";
 
+/// How the user's own words stand beside a summary.
+const SAID: &str = "\n\n<user_said>\n";
+const NEXT: &str = "\n---\n";
+const SAID_END: &str = "\n</user_said>";
+
 /// Who put the summary in.
 const OWNER: &str = "compaction";
 
@@ -65,13 +70,8 @@ fn safe(messages: &[Message], at: usize) -> usize {
 pub(crate) fn assemble(messages: &[Message], cut: usize, summary: &str, user_tokens: u64) -> Vec<Message> {
     let mut said = Vec::new();
     let mut left = user_tokens;
-    for message in messages[..cut].iter().rev() {
-        let by_user = message.role == Role::User && message.owner.is_none();
-        let text = message.text();
-        if !by_user || text.is_empty() {
-            continue;
-        }
-        let tokens = message.estimated_tokens();
+    for text in messages[..cut].iter().flat_map(user_words).collect::<Vec<_>>().into_iter().rev() {
+        let tokens = Message::user(&*text).estimated_tokens();
         if tokens > left {
             break;
         }
@@ -79,15 +79,28 @@ pub(crate) fn assemble(messages: &[Message], cut: usize, summary: &str, user_tok
         said.push(text);
     }
     said.reverse();
-    let mut text = format!("<conversation_so_far>\n{summary}\n</conversation_so_far>");
+    let mut parts =
+        vec![Part::Text { text: format!("<conversation_so_far>\n{summary}\n</conversation_so_far>") }];
     if !said.is_empty() {
-        text.push_str("\n\n<user_said>\n");
-        text.push_str(&said.join("\n---\n"));
-        text.push_str("\n</user_said>");
+        parts.push(Part::Text { text: format!("{SAID}{}{SAID_END}", said.join(NEXT)) });
     }
-    let mut out = vec![Message::user(text).with_owner(OWNER)];
+    let mut out = vec![Message::new(Role::User, parts).with_owner(OWNER)];
     out.extend_from_slice(&messages[cut..]);
     out
+}
+
+/// What the user said in a message, letter by letter: also what the compaction before this one kept of it.
+fn user_words(message: &Message) -> Vec<String> {
+    if is_summary(message) {
+        let kept = message.parts().iter().find_map(|part| match part {
+            Part::Text { text } => text.strip_prefix(SAID)?.strip_suffix(SAID_END),
+            _ => None,
+        });
+        return kept.map(|kept| kept.split(NEXT).map(str::to_owned).collect()).unwrap_or_default();
+    }
+    let text = message.text();
+    let by_user = message.role == Role::User && message.owner.is_none() && !text.is_empty();
+    by_user.then_some(text).into_iter().collect()
 }
 
 /// The summary that a message holds, if it is one of ours.
@@ -215,6 +228,24 @@ mod tests {
                 prop_assert!(summary_of(&out[0]).is_some());
                 prop_assert_eq!(out.len() == 1, cut == dropped.len());
             }
+        }
+
+        #[test]
+        fn the_users_own_words_outlive_many_compactions(rounds in 2usize..8) {
+            let mut messages = vec![Message::user("never touch main.rs")];
+            for at in 0..rounds {
+                messages.push(Message::assistant("a".repeat(4000)));
+                messages.push(Message::user(format!("and do {at}")));
+                messages.push(Message::assistant("b".repeat(4000)));
+                let cut = cut(&messages, 10).unwrap();
+                messages = assemble(&messages, cut, "worked", 1000);
+            }
+            let text = messages[0].text();
+            prop_assert_eq!(text.matches("never touch main.rs").count(), 1, "{}", text);
+            for at in 0..rounds {
+                prop_assert_eq!(text.matches(&format!("and do {at}")).count(), 1, "{}", text);
+            }
+            prop_assert_eq!(text.matches("<user_said>").count(), 1, "{}", text);
         }
 
         #[test]
