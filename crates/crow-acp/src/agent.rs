@@ -28,6 +28,7 @@ use crate::run_loop;
 use crate::secret::Secrets;
 use crate::session::Session;
 use crate::state::{Extensions, Shared};
+use crate::trust::Trust;
 use crate::update::{Notice, Update};
 
 /// How long hooks may take when the agent goes down.
@@ -47,6 +48,7 @@ pub(crate) struct AgentInner {
     config: Arc<Config>,
     plugins: PluginManager,
     secrets: Secrets,
+    trust: Trust,
     providers: Shared<Vec<Offered<Arc<ProviderDescriptor>>>>,
     client: Shared<Option<Arc<dyn Client>>>,
     sessions: Shared<Vec<Session>>,
@@ -76,6 +78,7 @@ impl Agent {
         config.check_protocols();
         Ok(Self(Arc::new(AgentInner {
             secrets: config.secrets().clone(),
+            trust: Trust::new(config.home()),
             config: Arc::new(config),
             plugins,
             providers: Shared::default(),
@@ -106,6 +109,11 @@ impl Agent {
     /// The values that must never be shown.
     pub fn secrets(&self) -> &Secrets {
         &self.0.secrets
+    }
+
+    /// What the user trusts of what projects bring along. Whoever finds something in a project asks here before using it.
+    pub fn trust(&self) -> &Trust {
+        &self.0.trust
     }
 
     /// Tells the agent who is at the other end.

@@ -43,6 +43,7 @@ pub mod server;
 mod session;
 mod state;
 mod tool;
+mod trust;
 mod update;
 
 pub use agent::Agent;
@@ -62,4 +63,7 @@ pub use provider::*;
 pub use secret::{Secret, Secrets};
 pub use session::{NewSession, Origin, Session, SessionError};
 pub use tool::*;
+pub use trust::{
+    Judged, ProjectItem, Trust, TrustError, TrustState, TrustedItem, digest_bytes, digest_dir, digest_file, digest_naming,
+};
 pub use update::*;

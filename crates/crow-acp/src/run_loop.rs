@@ -17,6 +17,7 @@ const KEEP_GOING: u32 = 8;
 
 /// Runs one prompt. The caller has seen to it that no other run of the session is under way.
 pub(crate) async fn run(agent: &Agent, session: &Session, prompt: Message, cancel: CancellationToken) -> RunOutcome {
+    agent.look_again(session);
     let mut run = Run::new(agent, session, cancel);
     let ended = match whole(&mut run, prompt).await {
         Ok(reason) => Ended::Stop(reason),

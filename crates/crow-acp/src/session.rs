@@ -20,6 +20,7 @@ use crate::model::{ModelId, Usage};
 use crate::options::{Command, ConfigOption, Mode};
 use crate::state::{Extensions, Shared, now};
 use crate::tool::{ToolContent, ToolDescriptor, ToolPreview, ToolProgress};
+use crate::trust::Brought;
 use crate::update::{Notice, ToolCallUpdate, Update};
 
 /// The window that `usage_update` shows for a model whose own is not known.
@@ -88,7 +89,9 @@ pub(crate) struct SessionInner {
     parent: Option<String>,
     origin: Origin,
     setup: NewSession,
-    config: Arc<Config>,
+    config: Shared<Arc<Config>>,
+    /// What its project brought along.
+    brought: Brought,
     agent: Weak<AgentInner>,
     state: Shared<State>,
     extensions: Extensions,
@@ -164,7 +167,8 @@ impl Session {
             parent: beginning.parent,
             origin: beginning.origin,
             setup: beginning.setup,
-            config: beginning.config,
+            config: Shared::new(beginning.config),
+            brought: Brought::default(),
             agent: agent.downgrade(),
             state: Shared::new(state),
             extensions: Extensions::default(),
@@ -211,9 +215,18 @@ impl Session {
         self.0.parent.as_deref()
     }
 
-    /// The agent's configuration, with what the project's own file may set on top.
+    /// The agent's configuration, with what the project's own file may set on top. It may be another one from one run to
+    /// the next: what a project may set depends on what is trusted of it.
     pub fn config(&self) -> Arc<Config> {
-        self.0.config.clone()
+        self.0.config.with(|config| config.clone())
+    }
+
+    pub(crate) fn set_config(&self, config: Config) {
+        self.0.config.with(|slot| *slot = Arc::new(config));
+    }
+
+    pub(crate) fn brought(&self) -> &Brought {
+        &self.0.brought
     }
 
     /// The conversation as the model sees it. The clones are cheap.

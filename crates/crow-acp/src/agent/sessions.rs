@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Agent;
 use crate::answers::{EndReason, RunError};
+use crate::config::ForProject;
 use crate::event::{SessionQuery, SessionSummary};
 use crate::history::{self, History};
 use crate::session::{Beginning, NewSession, Origin, Session, SessionError};
@@ -63,9 +64,12 @@ impl Agent {
         setup: NewSession,
         history: History,
     ) -> Result<Session, SessionError> {
-        let (config, notices) = self.0.config.for_project(&setup.cwd);
+        let ForProject { config, notices, brought } = self.0.config.for_project_by(&setup.cwd, self.trust());
         let beginning = Beginning { id, origin, created_at, parent, setup, config: Arc::new(config), history };
         let session = Session::new(self, beginning);
+        for judged in brought {
+            session.brought().present(&session, judged);
+        }
         let started = async {
             self.hooks().on_session_start(self, &session).await?;
             self.collect_offers(&session).await
@@ -73,10 +77,28 @@ impl Agent {
         let offers = started.await.map_err(SessionError::Hook)?;
         session.state(|state| state.offers = offers);
         self.0.sessions.with(|sessions| sessions.push(session.clone()));
-        for notice in notices.into_iter().chain(unknown_mode(&session)) {
+        let left_off = session.brought().begun(&session);
+        for notice in notices.into_iter().chain(left_off).chain(unknown_mode(&session)) {
             session.notify(notice);
         }
         Ok(session)
+    }
+
+    /// Before each run: what the project's configuration may set may have changed, with the files or with the user's mind.
+    pub(crate) fn look_again(&self, session: &Session) {
+        let config = session.config();
+        if !config.is_for_project_with_more() {
+            return;
+        }
+        let ForProject { config: now, notices, brought } = self.0.config.for_project_by(session.cwd(), self.trust());
+        if now.admitted() == config.admitted() {
+            return;
+        }
+        session.set_config(now);
+        let refused = brought.into_iter().filter_map(|judged| session.brought().present(session, judged));
+        for notice in notices.into_iter().chain(refused) {
+            session.notify(notice);
+        }
     }
 
     /// The sessions that stores know, merged, newest first, at most `query.limit`.

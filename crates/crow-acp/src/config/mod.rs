@@ -24,11 +24,14 @@ pub use self::error::ConfigError;
 pub use self::provider::{ModelConfig, ProviderConfig};
 pub use self::source::{Overrides, Sources};
 
+pub(crate) use self::project::ForProject;
+
 use self::error::{nearest, suggestion};
 use self::tree::{Origin, Source, Table, Value};
 use crate::model::ModelId;
 use crate::provider::Parameters;
 use crate::secret::Secrets;
+use crate::trust::ProjectItem;
 use crate::update::{Notice, Severity};
 
 /// The largest configuration file that is read, in bytes.
@@ -53,6 +56,8 @@ pub struct Config {
     /// The layers, the lowest first: the user's file; the project's, as far as it is trusted; the environment, the
     /// command line and what plugins set.
     layers: [Table; 3],
+    /// The project's files that want to set more than any project may, each with whether it was let.
+    wanting: Vec<(ProjectItem, bool)>,
     /// All layers in one.
     tree: Table,
     settings: Settings,
@@ -62,6 +67,8 @@ pub struct Config {
     secrets: Secrets,
     /// The protocols that provider plugins carry; `None` until they have been asked.
     protocols: Option<Vec<String>>,
+    /// Whether some plugin said that it connects to MCP servers over HTTP.
+    mcp_http: bool,
 }
 
 /// Indices of [`Config::layers`].
@@ -183,6 +190,7 @@ impl Config {
             home,
             project: None,
             layers,
+            wanting: Vec::new(),
             tree: Table::new(),
             settings: Settings::default(),
             providers: BTreeMap::new(),
@@ -190,6 +198,7 @@ impl Config {
             blocked_by_command_line: blocked.to_vec(),
             secrets,
             protocols: None,
+            mcp_http: false,
         };
         config.resolve()?;
         Ok(config)
@@ -374,6 +383,17 @@ impl Config {
     /// `configure`; a provider with a protocol that none carries gets an [`error`](ProviderConfig::error).
     pub fn offer_protocol(&mut self, protocol: &str) {
         self.protocols.get_or_insert_default().push(protocol.to_owned());
+    }
+
+    /// Says that the calling plugin connects sessions to MCP servers over streamable HTTP, so that clients learn that they
+    /// may name such. To be said in `configure`.
+    pub fn offer_mcp_http(&mut self) {
+        self.mcp_http = true;
+    }
+
+    /// Whether some plugin connects sessions to MCP servers over streamable HTTP.
+    pub(crate) fn mcp_http(&self) -> bool {
+        self.mcp_http
     }
 
     /// Marks the providers whose protocol no plugin carries, once the plugins have been asked.
