@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::delta::{Delta, DeltaKind, DeltaRefused, DeltaSink};
 use crate::hooks::{Hooks, OnStreamDelta};
 use crate::message::{Message, Part, Role};
-use crate::model::{ModelId, Usage};
+use crate::model::{ModelId, Price, Usage};
 use crate::provider::{Completion, Request};
 use crate::session::Session;
 use crate::state::Shared;
@@ -20,12 +20,14 @@ pub(super) struct Answer {
     pub(super) message_id: String,
     /// Its number in the log, once a part of it was recorded.
     pub(super) seq: Option<u64>,
+    /// What the request said its model costs: a plugin may know a price that the registry does not.
+    pub(super) price: Option<Price>,
     pub(super) assembly: Arc<Shared<Assembly>>,
 }
 
 impl Answer {
-    pub(super) fn new(message_id: String) -> Self {
-        Self { message_id, seq: None, assembly: Arc::default() }
+    pub(super) fn new(message_id: String, price: Option<Price>) -> Self {
+        Self { message_id, seq: None, price, assembly: Arc::default() }
     }
 }
 

@@ -128,7 +128,7 @@ impl Run {
 
     /// One request. The outer error ends the run, the inner one is the request's.
     async fn stream(&mut self, mut request: Request) -> Result<Result<Response, Failure>, Ended> {
-        let answer = Answer::new(new_id());
+        let answer = Answer::new(new_id(), request.model.price);
         let model = request.model.id.clone();
         let mut stream = Stream::new(&self.session, &self.hooks, self.agent.client(), &answer, model.clone());
         self.answer = Some(answer);
@@ -201,7 +201,7 @@ impl Run {
 
     /// Commits the answer to the session and the log, and gives the calls it asks for.
     pub(crate) async fn commit_response(&mut self, response: &Response) -> Result<Vec<ToolCall>, Ended> {
-        let price = self.agent.model(&response.model).and_then(|model| model.price);
+        let price = self.answer.as_ref().and_then(|answer| answer.price);
         let cost = price.map(|price| response.usage.cost(&price));
         self.usage.add(&response.usage);
         let message = response.message.clone();
