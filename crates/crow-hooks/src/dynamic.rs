@@ -4,7 +4,7 @@
 //! [`Take`] gets one back. `#[hookspecs]` writes, for every hook, how its arguments are lent and its result is
 //! taken ([`Bridge`]); [`DynPlugin`] puts impls of that world into the same chains, with the same order.
 
-use std::{any::Any, borrow::Cow, fmt, marker::PhantomData, sync::Arc, task::Context};
+use std::{any::Any, borrow::Cow, fmt, future::poll_fn, marker::PhantomData, sync::Arc, task::Context};
 
 use crate::{
     BoxError, BoxFuture, Budget, Contract, Hook, HookSpec, PluginInfo, PluginManager, PluginName, RegisterError, Tier,
@@ -22,6 +22,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Any of its values.
     type Value: Send + 'static;
 
+    /// Arguments that cross with every call of a hook that has them, whether or not the impl takes them: the world may
+    /// need them for itself.
+    const ALWAYS: &'static [&'static str] = &[];
+
     /// The value that stands for nothing.
     fn nothing(context: &Self::Context) -> Self::Value;
 }
@@ -38,7 +42,8 @@ pub trait Lend<B: Backend> {
     /// It cannot be shown.
     fn lend(&self, context: &B::Context) -> Result<B::Value, BoxError>;
 
-    /// Takes over what the other world made of it: called after an impl for arguments passed as `&mut`.
+    /// Takes over what the other world made of it, for arguments passed as `&mut` or as a reborrow. Called when an impl
+    /// is done, and each time before one that waits is polled again, so that a sink may pass on what has come so far.
     ///
     /// # Errors
     /// What the other world left there is no such value.
@@ -140,8 +145,13 @@ pub trait DynWrap<B: Backend>: Send + Sync {
 
 /// A wrapper that has been entered. Dropped, the call was cancelled.
 pub trait DynLeave<B: Backend>: Send {
-    /// Leaves it: gives it the inner result and gets the result it makes of that.
-    fn leave(self: Box<Self>, inner: Result<B::Value, BoxError>) -> BoxFuture<'static, Result<B::Value, BoxError>>;
+    /// Leaves it: gives it the inner result, and the arguments as the inner call left them, and gets the result it makes
+    /// of that.
+    fn leave(
+        self: Box<Self>,
+        inner: Result<B::Value, BoxError>,
+        args: &Lent<B>,
+    ) -> BoxFuture<'static, Result<B::Value, BoxError>>;
 }
 
 enum What<B: Backend> {
@@ -358,7 +368,8 @@ struct Crossing<B: Backend, H> {
 impl<B: Backend, H: Bridge<B>> Crossing<B, H> {
     fn lend(&self, args: &H::Args<'_>) -> Result<Lent<B>, BoxError> {
         let mut lent = Vec::with_capacity(self.names.len());
-        H::lend(args, &|name| self.names.contains(&name), &self.context, &mut lent)?;
+        let wanted = |name: &str| self.names.contains(&name) || B::ALWAYS.contains(&name);
+        H::lend(args, &wanted, &self.context, &mut lent)?;
         Ok(lent)
     }
 
@@ -398,8 +409,13 @@ fn outside<'a, B: Backend, H: Bridge<B>>(
     lent: Lent<B>,
     future: BoxFuture<'static, Result<B::Value, BoxError>>,
 ) -> BoxFuture<'a, Given<H::Output>> {
+    let mut future = future;
     Box::pin(async move {
-        let value = future.await;
+        let value = poll_fn(|task| {
+            H::reclaim(&mut args, &lent, &crossing.context)?;
+            future.as_mut().poll(task)
+        });
+        let value = value.await;
         crossing.settle(&mut args, &lent, value)
     })
 }
@@ -431,7 +447,10 @@ impl<B: Backend, H: Bridge<B>> OutsideWrapper<B, H> {
                     H::reclaim(&mut next.args, &lent, context)?;
                     drop(lent);
                     let inner = next.run().await.and_then(|collected| H::lend_result(&collected, context));
-                    H::take_result(entered.leave(inner).await?, context)
+                    let lent = self.crossing.lend(&next.args)?;
+                    let left = entered.leave(inner, &lent).await;
+                    H::reclaim(&mut next.args, &lent, context)?;
+                    H::take_result(left?, context)
                 });
                 guard.run(run).await
             };

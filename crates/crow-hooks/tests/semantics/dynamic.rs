@@ -157,9 +157,15 @@ impl DynWrap<Json> for Doubles {
 }
 
 impl DynLeave<Json> for Doubles {
-    fn leave(self: Box<Self>, inner: Result<Shared, BoxError>) -> BoxFuture<'static, Result<Shared, BoxError>> {
+    fn leave(
+        self: Box<Self>,
+        inner: Result<Shared, BoxError>,
+        args: &Lent<Json>,
+    ) -> BoxFuture<'static, Result<Shared, BoxError>> {
+        let left = writes("left")(args);
         Box::pin(async move {
             tokio::task::yield_now().await;
+            left?;
             match inner {
                 Ok(values) => {
                     let twice: Vec<u32> = serde_json::from_value::<Vec<u32>>(values.lock().unwrap().clone())?;
@@ -178,7 +184,7 @@ async fn dynamic_wrappers_see_and_replace_the_result_and_recover() {
     plugins.add_dyn(plugin("doubles", vec![DynImpl::wrapper("gather", Doubles)])).unwrap();
     let mut log = Vec::new();
     assert_eq!(plugins.hooks().gather("", &mut log).await.unwrap(), [2]);
-    assert_eq!(log, ["entered"]);
+    assert_eq!(log, ["entered", "left"], "it may edit the arguments before and after");
     plugins.register(Closures::new("bad").on(Gather).sync(|_| Err::<u32, _>(Numbered(1)))).unwrap();
     assert_eq!(plugins.hooks().gather("", &mut log).await.unwrap(), [0]);
 }
