@@ -20,7 +20,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// What is needed to make and read its values.
     type Context: Send + Sync + 'static;
     /// Any of its values.
-    type Value: Send + 'static;
+    type Value: Send + Sync + 'static;
 
     /// Arguments that cross with every call of a hook that has them, whether or not the impl takes them: the world may
     /// need them for itself.
