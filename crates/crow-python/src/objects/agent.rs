@@ -1,0 +1,254 @@
+//! `AcpAgent`
+
+use std::sync::{Arc, OnceLock};
+
+use crow_acp::{Agent, Message, Overrides, PluginManager, Request, RunError};
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMapping};
+
+use super::attributes::{Attributes, Holder};
+use super::manager::Plugins;
+use super::relay::Relay;
+use super::session::{PySession, notice};
+use crate::bridge::Bridge;
+use crate::future;
+use crate::plain::Plain;
+use crate::shape::{Read, Show};
+
+/// The agent: what a program in Python makes, and what every hook gets. Built-in plugins are in it; installed ones are
+/// found when it runs.
+#[pyclass(frozen, subclass, weakref, name = "AcpAgent", module = "crow_acp")]
+#[derive(Debug)]
+pub(crate) struct AcpAgent {
+    pub(crate) bridge: Arc<Bridge>,
+    attributes: Arc<Attributes>,
+    overrides: Overrides,
+    served: OnceLock<()>,
+}
+
+impl AcpAgent {
+    /// The agent that runs in this process already.
+    pub(crate) fn of(bridge: Arc<Bridge>) -> Self {
+        Self { bridge, attributes: Arc::default(), overrides: Overrides::default(), served: OnceLock::new() }
+    }
+
+    fn running(&self) -> PyResult<&Agent> {
+        self.bridge.agent().ok_or_else(|| PyRuntimeError::new_err("the agent does not run yet"))
+    }
+
+    fn holder(&self) -> Option<&dyn Holder> {
+        self.bridge.agent().map(|agent| agent as &dyn Holder)
+    }
+}
+
+#[pymethods]
+impl AcpAgent {
+    #[new]
+    #[pyo3(signature = (config=None, *, model=None, mode=None))]
+    fn new(config: Option<&Bound<'_, PyAny>>, model: Option<String>, mode: Option<String>) -> PyResult<Self> {
+        let mut set = Vec::new();
+        if let Some(config) = config {
+            let config = config.cast::<PyMapping>().map_err(|_| {
+                PyTypeError::new_err("config is a dict of what config.toml may say, for example {\"max_turns\": 20}")
+            })?;
+            flatten("", &config.clone(), &mut set)?;
+        }
+        let plugins = PluginManager::new();
+        crow::built_in(&plugins).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let bridge = Bridge::new(plugins);
+        crate::plugin::install(&bridge).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let overrides = Overrides { set, model, mode, blocked: Vec::new() };
+        Ok(Self { bridge, attributes: Arc::default(), overrides, served: OnceLock::new() })
+    }
+
+    /// The plugin manager.
+    #[getter]
+    fn _pm(slf: &Bound<'_, Self>) -> Plugins {
+        slf.get().bridge.adopt(slf);
+        Plugins(slf.get().bridge.clone())
+    }
+
+    /// The plugin manager.
+    #[getter]
+    fn plugins(slf: &Bound<'_, Self>) -> Plugins {
+        Self::_pm(slf)
+    }
+
+    /// The hooks, to be called: `await agent.hook.after_turn(agent=agent, session=session, usage=usage)`.
+    #[getter]
+    fn hook(&self) -> Relay {
+        Relay(self.bridge.clone())
+    }
+
+    /// The open sessions by id.
+    #[getter]
+    fn _sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let sessions = PyDict::new(py);
+        for session in self.bridge.agent().map(Agent::sessions).unwrap_or_default() {
+            sessions.set_item(session.id(), self.bridge.session(py, &session)?)?;
+        }
+        Ok(sessions)
+    }
+
+    /// The open sessions by id.
+    #[getter]
+    fn sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self._sessions(py)
+    }
+
+    /// The id of the session that the running hook is called for; `None` outside of one.
+    #[getter]
+    fn _session_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("crow_acp._runtime")?.call_method0("session_id")
+    }
+
+    /// The models that are known, as `PROVIDER/MODEL`.
+    #[getter]
+    fn models(&self) -> PyResult<Vec<String>> {
+        Ok(self.running()?.models().iter().map(|model| model.id.to_string()).collect())
+    }
+
+    /// `CROW_HOME`.
+    #[getter]
+    fn home(&self) -> PyResult<String> {
+        Ok(self.running()?.config().home().to_string_lossy().into_owned())
+    }
+
+    /// What the configuration says under `[plugins.NAME]`: a dict.
+    fn plugin_config<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let section: Section = self.running()?.config().plugin(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Plain::Json(serde_json::Value::Object(section.0)).show(py, &self.bridge)
+    }
+
+    /// Tells the user of every open session something that is not part of the conversation.
+    #[pyo3(signature = (title, severity="info", description=None))]
+    fn notify(&self, py: Python<'_>, title: &str, severity: &str, description: Option<String>) -> PyResult<()> {
+        let notice = notice(title, severity, description)?;
+        let agent = self.running()?;
+        py.detach(|| agent.notify(notice));
+        Ok(())
+    }
+
+    /// Sends a session a prompt and waits until the run is over: a dict with `stop_reason`, `usage`, `error`.
+    fn prompt<'py>(
+        &self,
+        py: Python<'py>,
+        session: &Bound<'py, PySession>,
+        prompt: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let prompt = Message::read(Plain::read(prompt)?).map_err(|error| PyTypeError::new_err(error.to_string()))?;
+        let (agent, session) = (self.running()?.clone(), session.get().session.clone());
+        future::spawn(py, &self.bridge, async move { Ok(agent.prompt(&session, prompt).await.show()) })
+    }
+
+    /// Asks a model something beside the conversation: a dict with `message`, `usage`. Nothing of it is shown or logged.
+    #[pyo3(signature = (session, messages, model=None))]
+    fn complete<'py>(
+        &self,
+        py: Python<'py>,
+        session: &Bound<'py, PySession>,
+        messages: &Bound<'py, PyAny>,
+        model: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let messages = match Plain::read(messages)? {
+            text @ Plain::Json(serde_json::Value::String(_)) => Message::read(text).map(|message| vec![message]),
+            list => Read::read(list),
+        };
+        let messages = messages.map_err(|error| PyTypeError::new_err(error.to_string()))?;
+        let (agent, session) = (self.running()?.clone(), session.get().session.clone());
+        let wanted = match model {
+            Some(model) => Some(model.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?),
+            None => session.model(),
+        };
+        future::spawn(py, &self.bridge, async move {
+            let wanted = wanted.ok_or_else(|| RunError::new("the session has no model"))?;
+            let model = agent.model(&wanted);
+            let model = model.ok_or_else(|| RunError::new(format!("no provider for {wanted}")))?;
+            let request = Request::new(session.id(), model, messages);
+            Ok(agent.complete(&session, request).await?.show())
+        })
+    }
+
+    /// Asks the plugins again for what they offer.
+    fn refresh<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let agent = self.running()?.clone();
+        future::spawn(py, &self.bridge, async move {
+            agent.refresh().await;
+            Ok(Plain::NOTHING)
+        })
+    }
+
+    /// Serves on standard input and output until the input ends: `run_agent` awaits it.
+    fn _serve<'py>(slf: &Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let own = slf.get();
+        own.bridge.adopt(slf);
+        if own.served.set(()).is_err() {
+            return Err(PyRuntimeError::new_err("the agent runs already, or has run"));
+        }
+        let (bridge, overrides, attributes) = (own.bridge.clone(), own.overrides.clone(), own.attributes.clone());
+        future::spawn(py, &own.bridge, async move {
+            let agent = crow::agent(bridge.plugins.clone(), overrides).await?;
+            attributes.tell(&agent);
+            bridge.meet(&agent);
+            crate::serve::stdio(agent).await?;
+            Ok(Plain::NOTHING)
+        })
+    }
+
+    /// Ends all sessions and runs `on_shutdown`.
+    fn _shutdown<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let agent = self.bridge.agent().cloned();
+        future::spawn(py, &self.bridge, async move {
+            if let Some(agent) = agent {
+                agent.shutdown().await;
+            }
+            Ok(Plain::NOTHING)
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<crow_acp.AcpAgent, {} plugins>", self.bridge.plugins.names().len())
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.attributes.get(py, &self.bridge, self.holder(), "the agent", name)
+    }
+
+    fn __setattr__(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if name == "_pm" {
+            return Err(PyAttributeError::new_err("the agent's plugin manager cannot be replaced"));
+        }
+        self.attributes.set(self.holder(), name, value);
+        Ok(())
+    }
+
+    fn __delattr__(&self, name: &str) -> PyResult<()> {
+        if self.attributes.remove(self.holder(), name) {
+            return Ok(());
+        }
+        Err(PyAttributeError::new_err(format!("the agent has no attribute `{name}`")))
+    }
+}
+
+/// A plugin's section of the configuration, as it stands.
+#[derive(serde::Deserialize, Default)]
+#[serde(transparent)]
+struct Section(serde_json::Map<String, serde_json::Value>);
+
+/// A dict as assignments of dotted keys.
+fn flatten(prefix: &str, config: &Bound<'_, PyMapping>, into: &mut Vec<String>) -> PyResult<()> {
+    for item in config.items()?.iter() {
+        let (key, value): (String, Bound<'_, PyAny>) = item.extract()?;
+        let key = format!("{prefix}{key}");
+        if let Ok(inner) = value.cast::<PyMapping>() {
+            flatten(&format!("{key}."), inner, into)?;
+            continue;
+        }
+        let json = Plain::read(&value)?.json();
+        let json = json.map_err(|what| PyTypeError::new_err(format!("`{key}`: {what} is no setting")))?;
+        into.push(format!("{key}={json}"));
+    }
+    Ok(())
+}
+
