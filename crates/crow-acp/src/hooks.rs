@@ -59,6 +59,10 @@ pub trait CrowHooks {
     /// A store answers with the session's record. Nobody: the session is not found (-32002).
     #[hookspec(firstresult)]
     async fn load_session(agent: &Agent, session_id: &str) -> SessionRecord;
+    /// A store makes a copy of the session `session_id` under the id `new_id`, with that session as its parent, and answers
+    /// with the copy's record. The original stays as it is and may be at work. Nobody: it is not found (-32002).
+    #[hookspec(firstresult)]
+    async fn fork_session(agent: &Agent, session_id: &str, new_id: &str) -> SessionRecord;
     /// Sessions that stores know. The answers are merged, newest first, and paged.
     async fn list_sessions(agent: &Agent, query: &SessionQuery) -> Vec<SessionSummary>;
     /// Forget a session.

@@ -33,7 +33,7 @@ fn directory() -> std::io::Result<tempfile::TempDir> {
 
 async fn every_day(path: &Path) -> Result<(), StoreError> {
     let start = Instant::now();
-    let store = Store::start(path.to_owned(), Options::default(), Secrets::default())?;
+    let store = Store::start(path.into(), Options::default(), Secrets::default())?;
     println!("start, as the caller sees it            {:>10.1?}", start.elapsed());
     store.resume_session(summary("s", 1)).await?;
     store.flush().await?;
@@ -55,7 +55,7 @@ async fn every_day(path: &Path) -> Result<(), StoreError> {
     }
 
     // What a short conversation pays when the agent goes down.
-    let short = Store::start(path.with_file_name("short.db"), Options::default(), Secrets::default())?;
+    let short = Store::start(path.with_file_name("short.db").into(), Options::default(), Secrets::default())?;
     short.start_session(summary("short", 1));
     short.commit("short", answer(1, "a short answer")).await?;
     let start = Instant::now();
@@ -95,7 +95,7 @@ async fn every_day(path: &Path) -> Result<(), StoreError> {
     store.close().await?;
     println!("close                                   {:>10.1?}", start.elapsed());
     let start = Instant::now();
-    let store = Store::start(path.to_owned(), Options::default(), Secrets::default())?;
+    let store = Store::start(path.into(), Options::default(), Secrets::default())?;
     store.flush().await?;
     store.list(SessionQuery::newest(1)).await?;
     println!("open again and list                     {:>10.1?}", start.elapsed());
@@ -108,7 +108,7 @@ async fn a_full_store(path: &Path) -> Result<(), StoreError> {
     let mut options = Options::default();
     options.flush_events = options.flush_events.saturating_mul(options.flush_events);
     let start = Instant::now();
-    let store = Store::start(path.to_owned(), options.clone(), Secrets::default())?;
+    let store = Store::start(path.into(), options.clone(), Secrets::default())?;
     for session in 0..SESSIONS {
         let id = format!("session-{session}");
         store.resume_session(summary(&id, session as i64)).await?;
@@ -123,7 +123,7 @@ async fn a_full_store(path: &Path) -> Result<(), StoreError> {
     }
     store.close().await?;
     println!("writing {} events                  {:>10.1?}", SESSIONS * EVENTS, start.elapsed());
-    let Some(mut archive) = Archive::open(path, &options)? else { return Ok(()) };
+    let Some(archive) = Archive::open(&path.into(), &options)? else { return Ok(()) };
     let start = Instant::now();
     archive.search("needle", 1)?;
     println!("indexing them                           {:>10.1?}", start.elapsed());

@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::location::Location;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The store's schema is of a later version than this program's.
     #[error(
-        "the session store {path} was written by a newer Crow (schema {found}; this one knows {known}). \
-         Update Crow, or set plugins.persistence.path to another file"
+        "the session store {store} was written by a newer Crow (schema {found}; this one knows {known}). \
+         Update Crow, or set {}", store.setting()
     )]
     Newer {
-        /// The database file.
-        path: PathBuf,
+        /// Where it is.
+        store: Location,
         /// The schema version in the file.
         found: u32,
         /// The schema version of this program.
@@ -23,63 +25,85 @@ pub enum StoreError {
     },
     /// The file is a SQLite database, but not a session store.
     #[error(
-        "{path} is a database of some other program, not a session store of this Crow. \
-         Move it away, or set plugins.persistence.path to another file"
+        "{store} is a database of some other program, not a session store of this Crow. Set {}", store.setting()
     )]
     Foreign {
-        /// The database file.
-        path: PathBuf,
+        /// Where it is.
+        store: Location,
     },
     /// The file is no database, or a damaged one.
     #[error(
-        "the session store {path} is damaged ({detail}). Move it away to start with an empty one; \
+        "the session store {store} is damaged ({detail}). Move it away to start with an empty one; \
          `crow -p no:persistence` works without a store"
     )]
     Damaged {
-        /// The database file.
-        path: PathBuf,
-        /// SQLite's words.
+        /// Where it is.
+        store: Location,
+        /// The database's words.
         detail: String,
     },
     /// The file or its directory cannot be written or opened.
     #[error(
-        "the session store {path} cannot be opened for writing ({detail}). Check the permissions of the file and its directory"
+        "the session store {store} cannot be opened for writing ({detail}). Check the permissions of {}",
+        match store { Location::File(_) => "the file and its directory", Location::Server(_) => "the database's user" }
     )]
     NoAccess {
-        /// The database file.
-        path: PathBuf,
+        /// Where it is.
+        store: Location,
         /// The system's words.
         detail: String,
     },
     /// Another program kept the database locked for longer than `busy_timeout_ms`.
-    #[error("the session store {path} is locked by another program. Crow tries again with the next message")]
+    #[error("the session store {store} is locked by another program. Crow tries again with the next message")]
     Locked {
-        /// The database file.
-        path: PathBuf,
+        /// Where it is.
+        store: Location,
     },
     /// The disk is full.
     #[error(
-        "the disk is full: the session store {path} cannot grow. Crow keeps what is unsaved in memory and tries again with the next message"
+        "the disk is full: the session store {store} cannot grow. Crow keeps what is unsaved in memory and tries again with the next message"
     )]
     Full {
-        /// The database file.
-        path: PathBuf,
+        /// Where it is.
+        store: Location,
+    },
+    /// The database server cannot be reached, or lets nobody in.
+    #[error(
+        "the session store {store} cannot be reached ({detail}). Crow tries again with the next message; \
+         `crow -p no:persistence` works without a store"
+    )]
+    Unreachable {
+        /// Where it is.
+        store: Location,
+        /// What went wrong.
+        detail: String,
     },
     /// Any other failure of the database.
-    #[error("the session store {path} failed: {detail}")]
+    #[error("the session store {store} failed: {detail}")]
     Database {
-        /// The database file.
-        path: PathBuf,
-        /// SQLite's words.
+        /// Where it is.
+        store: Location,
+        /// The database's words.
         detail: String,
     },
     /// Another process works on the session.
-    #[error("the session {session} is open in another Crow{}. Close it there first", holder(*.process))]
+    #[error("the session {session} is open in another Crow{}. Close it there first", in_brackets(.holder.as_deref()))]
     InUse {
         /// The session's id.
         session: String,
-        /// The other process's id, if it is known.
-        process: Option<u32>,
+        /// Who has it, if that is known: the process, and the machine if it may be another.
+        holder: Option<String>,
+    },
+    /// The lease was lost with the connection, and another process took the session meanwhile.
+    #[error(
+        "the session {session} was taken over by another Crow{} while the connection to the store was lost. \
+         Close it there and load it again", in_brackets(.holder.as_deref())
+    )]
+    Taken {
+        /// The session's id.
+        session: String,
+        /// Who has it, if that is known.
+        holder: Option<String>,
     },
     /// The lock file of a session cannot be made or locked.
     #[error("the session {session} cannot be reserved with {path}: {detail}")]
@@ -115,6 +139,12 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A file to import from that no earlier Crow has written.
+    #[error("{} is not a store of an earlier Crow: it lacks the tables `sessions` and `messages` of one", .path.display())]
+    NotEarlier {
+        /// The file.
+        path: PathBuf,
+    },
     /// The configuration says something that makes no sense.
     #[error("{0}")]
     Configuration(String),
@@ -126,27 +156,30 @@ pub enum StoreError {
 impl StoreError {
     /// What SQLite reports about the database at `path`.
     pub(crate) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
-        let path = path.to_owned();
+        let store = Location::from(path);
         let detail = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
-                Self::Locked { path }
+                Self::Locked { store }
             }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { path, detail },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { store, detail },
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                Self::NoAccess { path, detail }
+                Self::NoAccess { store, detail }
             }
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            _ => Self::Database { path, detail },
+            Some(ErrorCode::DiskFull) => Self::Full { store },
+            _ => Self::Database { store, detail },
         }
     }
 
     /// Whether it is about one event alone, so that the others can be stored all the same.
     pub(crate) fn concerns_one_event(&self) -> bool {
-        matches!(self, Self::UnknownSession { .. } | Self::DuplicateEvent { .. } | Self::Unreadable { .. })
+        matches!(
+            self,
+            Self::UnknownSession { .. } | Self::DuplicateEvent { .. } | Self::Unreadable { .. } | Self::Taken { .. }
+        )
     }
 }
 
-fn holder(process: Option<u32>) -> String {
-    process.map(|id| format!(" (process {id})")).unwrap_or_default()
+fn in_brackets(holder: Option<&str>) -> String {
+    holder.map(|holder| format!(" ({holder})")).unwrap_or_default()
 }

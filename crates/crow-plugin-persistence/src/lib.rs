@@ -1,4 +1,4 @@
-//! Keeps Crow's sessions: an append-only log of events in SQLite, written behind the conversation's back.
+//! Keeps Crow's sessions: an append-only log of events in SQLite or PostgreSQL, written behind the conversation's back.
 //!
 //! * [`plugin`] is what a host registers: it answers `record_event`, `load_session`, `list_sessions`, `delete_session`.
 //! * [`Store`] is the store itself, for those who write a plugin or a test of their own.
@@ -10,24 +10,28 @@
 #![forbid(unsafe_code)]
 
 mod archive;
-mod database;
+mod backend;
 mod error;
 mod export;
-mod lease;
+mod import;
+mod location;
 mod options;
 mod plugin;
+mod postgres;
 mod projection;
-mod read;
 mod repair;
-mod schema;
+mod search;
+mod sqlite;
 mod store;
-mod write;
 mod writer;
 
 pub use archive::Archive;
 pub use error::StoreError;
 pub use export::{export_jsonl, export_markdown};
+pub use import::{Imported, read_earlier};
+pub use location::Location;
 pub use options::Options;
 pub use plugin::{Persistence, plugin};
-pub use read::Hit;
+pub use postgres::Server;
+pub use search::Hit;
 pub use store::Store;

@@ -9,12 +9,14 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::error::StoreError;
+use crate::location::Location;
+use crate::postgres::Server;
 
 /// `[plugins.persistence]`: where sessions are kept, how eagerly they are written, and for how long.
 ///
 /// ```
 /// let options = crow_plugin_persistence::Options::default();
-/// assert_eq!(options.database("/home/ada/.crow".as_ref()), std::path::Path::new("/home/ada/.crow/crow.db"));
+/// assert_eq!(options.location("/home/ada/.crow".as_ref()).to_string(), "/home/ada/.crow/crow.db");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub struct Options {
     /// The database file. A relative path starts at `CROW_HOME`.
     #[serde(deserialize_with = "file")]
     pub path: PathBuf,
+    /// A PostgreSQL database to use instead of a file.
+    pub url: Option<Server>,
     /// Events that wait are written when there are so many.
     pub flush_events: NonZeroUsize,
     /// Events that wait are written after so many milliseconds at the latest; a minute at most.
@@ -41,6 +45,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             path: PathBuf::from("crow.db"),
+            url: None,
             flush_events: NonZeroUsize::MIN.saturating_add(49),
             flush_interval_ms: 200,
             busy_timeout_ms: 2_000,
@@ -59,9 +64,12 @@ impl Options {
         config.plugin("persistence").map_err(|error| StoreError::Configuration(error.to_string()))
     }
 
-    /// The database file, for a given `CROW_HOME`.
-    pub fn database(&self, home: &Path) -> PathBuf {
-        home.join(&self.path)
+    /// Where the store is, for a given `CROW_HOME`.
+    pub fn location(&self, home: &Path) -> Location {
+        match &self.url {
+            Some(server) => Location::Server(server.clone()),
+            None => Location::File(home.join(&self.path)),
+        }
     }
 
     pub(crate) fn flush_interval(&self) -> Duration {
@@ -80,7 +88,9 @@ impl Options {
 fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = String::deserialize(deserializer)?;
     if path.is_empty() || path.contains("://") {
-        return Err(D::Error::custom("expected the path of a SQLite file, for example \"crow.db\""));
+        return Err(D::Error::custom(
+            "expected the path of a SQLite file, for example \"crow.db\"; a PostgreSQL database goes with `url`",
+        ));
     }
     Ok(path.into())
 }
@@ -109,13 +119,16 @@ mod tests {
              retention_days = 10\nsearch = false",
         )
         .unwrap();
-        assert_eq!(options.database("/home/ada/.crow".as_ref()), Path::new("/data/x.db"));
+        assert_eq!(options.location("/home/ada/.crow".as_ref()), Location::File("/data/x.db".into()));
         assert_eq!(options.flush_events.get(), 7);
         assert_eq!(options.flush_interval(), Duration::from_millis(8));
         assert_eq!(options.busy_timeout(), Duration::from_millis(9));
         assert_eq!(options.retention(), Some(Duration::from_hours(240)));
         assert!(!options.search);
         assert_eq!(parse("").unwrap(), Options::default());
+        let options = parse("url = \"postgresql://ada:secret@h/crow\"").unwrap();
+        assert_eq!(options.location("/home/ada/.crow".as_ref()).to_string(), "postgresql://h/crow");
+        assert!(!format!("{options:?}").contains("secret"));
     }
 
     #[test]
@@ -123,6 +136,8 @@ mod tests {
         for wrong in [
             "path = \"\"",
             "path = \"postgres://localhost/crow\"",
+            "url = \"crow.db\"",
+            "url = \"postgresql://ada:secret@h/crow?sslmode=x\"",
             "flush_events = 0",
             "flush_interval_ms = 60001",
             "busy_timeout_ms = -1",
@@ -131,7 +146,7 @@ mod tests {
             "flush_event = 1",
         ] {
             let error = parse(wrong).expect_err(wrong).to_string();
-            assert!(error.contains("config.toml:2: "), "{wrong}: {error}");
+            assert!(error.contains("config.toml:2: ") && !error.contains("secret"), "{wrong}: {error}");
         }
     }
 }

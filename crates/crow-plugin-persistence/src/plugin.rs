@@ -21,7 +21,7 @@ pub fn plugin() -> Persistence {
     Persistence::default()
 }
 
-/// Keeps the sessions of an agent in SQLite. Other plugins of the agent find the [`Store`] by `agent.get::<Store>()`.
+/// Keeps the sessions of an agent in SQLite or PostgreSQL. Other plugins of the agent find the [`Store`] by `agent.get::<Store>()`.
 #[derive(Debug, Default)]
 pub struct Persistence {
     /// Started by the first session, or by whatever else needs it first: an agent that an editor has started and nobody
@@ -39,7 +39,7 @@ impl Persistence {
         }
         let config = agent.config();
         let options = Options::of(&config)?;
-        let store = Store::start(options.database(config.home()), options, agent.secrets().clone())?;
+        let store = Store::start(options.location(config.home()), options, agent.secrets().clone())?;
         agent.insert(store.clone());
         Ok(slot.insert(store).clone())
     }
@@ -63,7 +63,11 @@ impl Persistence {
 #[hookimpls(name = "persistence")]
 impl CrowHooks for Persistence {
     fn configure(&self, config: &mut Config) -> Result<(), ConfigError> {
-        config.plugin::<Options>(NAME).map(drop)
+        let options = config.plugin::<Options>(NAME)?;
+        if let Some(server) = &options.url {
+            server.hide_password(config.secrets());
+        }
+        Ok(())
     }
 
     async fn on_shutdown(&self) -> Result<(), StoreError> {
@@ -112,6 +116,15 @@ impl CrowHooks for Persistence {
 
     async fn load_session(&self, agent: &Agent, session_id: &str) -> Result<Option<SessionRecord>, StoreError> {
         self.store(agent)?.load(session_id).await
+    }
+
+    async fn fork_session(
+        &self,
+        agent: &Agent,
+        session_id: &str,
+        new_id: &str,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        self.store(agent)?.fork(session_id, new_id).await
     }
 
     async fn list_sessions(&self, agent: &Agent, query: &SessionQuery) -> Result<Vec<SessionSummary>, StoreError> {

@@ -1,19 +1,20 @@
 //! The store as the async world sees it: nothing here waits for the disk on the runtime's threads.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
 use crow_acp::{Event, Secrets, SessionQuery, SessionRecord, SessionSummary};
 use tokio::sync::oneshot;
 
-use crate::database;
+use crate::backend::{self, Reader};
 use crate::error::StoreError;
+use crate::location::Location;
 use crate::options::Options;
+use crate::repair;
+use crate::search::Hit;
 use crate::writer::{Job, Writer, now};
-use crate::{read, repair};
 
-/// The session store of this process. Cheap to clone; the file is closed when it is told to, or the last clone goes.
+/// The session store of this process. Cheap to clone; the database is closed when it is told to, or the last clone goes.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -21,7 +22,7 @@ use crate::{read, repair};
 /// use crow_plugin_persistence::{Options, Store};
 ///
 /// let directory = tempfile::tempdir().unwrap();
-/// let store = Store::start(directory.path().join("crow.db"), Options::default(), Secrets::default())?;
+/// let store = Store::start(directory.path().join("crow.db").into(), Options::default(), Secrets::default())?;
 /// store.start_session(SessionSummary::new("s1", "/work", 1));
 /// store.commit("s1", Event::new(1, 1, EventKind::User { message: Message::user("hello") })).await?;
 /// let record = store.load("s1").await?.unwrap();
@@ -31,25 +32,27 @@ use crate::{read, repair};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Store {
-    path: Arc<PathBuf>,
+    location: Arc<Location>,
     options: Arc<Options>,
     jobs: Sender<Job>,
 }
 
 impl Store {
-    /// Starts the thread that opens the database at `path`, made if there is none, and writes to it. Returns at once:
+    /// Starts the thread that opens the database at `location`, made if there is none, and writes to it. Returns at once:
     /// if the database cannot be opened, those who need it are told. Values that `secrets` knows are never written.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(path: PathBuf, options: Options, secrets: Secrets) -> Result<Self, StoreError> {
+    pub fn start(location: Location, options: Options, secrets: Secrets) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel();
-        let writer = Writer::new(path.clone(), options.clone(), secrets);
+        let writer_options = options.clone();
+        let writer_location = location.clone();
         std::thread::Builder::new()
             .name("crow-store".into())
-            .spawn(move || writer.run(&queue))
-            .map_err(|error| StoreError::Database { path: path.clone(), detail: error.to_string() })?;
-        Ok(Self { path: Arc::new(path), options: Arc::new(options), jobs })
+            // The connection to a server belongs to the thread that makes it.
+            .spawn(move || Writer::new(&writer_location, writer_options, secrets).run(&queue))
+            .map_err(|error| StoreError::Database { store: location.clone(), detail: error.to_string() })?;
+        Ok(Self { location: Arc::new(location), options: Arc::new(options), jobs })
     }
 
     /// A session begins: takes its lease and makes its row, in the background. If another process has the lease, the
@@ -115,7 +118,7 @@ impl Store {
 
     async fn load_leased(&self, session: &Arc<str>) -> Result<Option<SessionRecord>, StoreError> {
         let id = session.clone();
-        let record = self.read(move |connection, path| read::record(connection, path, &id)).await?;
+        let record = self.read(move |reader| reader.record(&id)).await?;
         let Some(mut record) = record.flatten() else { return Ok(None) };
         let repaired = repair::repair(&mut record.events, now());
         if !repaired.is_empty() {
@@ -133,10 +136,27 @@ impl Store {
     /// The database failed.
     pub async fn list(&self, query: SessionQuery) -> Result<Vec<SessionSummary>, StoreError> {
         self.flush().await?;
-        let list = self.read(move |connection, path| {
-            read::sessions(connection, &query).map_err(|error| StoreError::sqlite(path, &error))
-        });
-        Ok(list.await?.unwrap_or_default())
+        Ok(self.read(move |reader| reader.sessions(&query)).await?.unwrap_or_default())
+    }
+
+    /// The newest events in which all of `words` occur, at most `limit`. The last word may be the beginning of one.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn search(&self, words: &str, limit: usize) -> Result<Vec<Hit>, StoreError> {
+        self.flush().await?;
+        let words = words.to_owned();
+        Ok(self.read(move |reader| reader.search(&words, limit)).await?.unwrap_or_default())
+    }
+
+    /// Makes a copy of the session `id` under the id `copy`, takes its lease and gives it as it would be loaded. The
+    /// original may be open, here or elsewhere. `None`: the store does not have it.
+    ///
+    /// # Errors
+    /// The database failed; then there is no copy.
+    pub async fn fork(&self, id: &str, copy: &str) -> Result<Option<SessionRecord>, StoreError> {
+        let (session, copy) = (id.into(), copy.into());
+        self.ask(|reply| Job::Fork { session, copy, reply }).await
     }
 
     /// Forgets a session. `false`: the store does not have it.
@@ -163,14 +183,14 @@ impl Store {
     /// Reads on a connection of its own, so that a long log keeps nobody from writing. `None`: there is no store.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut rusqlite::Connection, &std::path::Path) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
-        let (path, busy_timeout) = (self.path.clone(), self.options.busy_timeout());
-        let reading = tokio::task::spawn_blocking(move || match database::open_read_only(&path, busy_timeout)? {
-            Some(mut connection) => work(&mut connection, &path).map(Some),
+        let (location, options) = (self.location.clone(), self.options.clone());
+        let reading = tokio::task::spawn_blocking(move || match backend::reader(&location, &options)? {
+            Some(mut reader) => work(&mut *reader).map(Some),
             None => Ok(None),
         });
-        let failed = |detail: String| StoreError::Database { path: self.path.to_path_buf(), detail };
+        let failed = |detail: String| StoreError::Database { store: Location::clone(&self.location), detail };
         reading.await.unwrap_or_else(|error| Err(failed(error.to_string())))
     }
 

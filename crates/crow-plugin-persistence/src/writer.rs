@@ -1,22 +1,19 @@
 //! The writer: the one thread that changes the store. It keeps what is to be written in a queue, writes it in few
 //! transactions, and does its housekeeping when nobody waits.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crow_acp::{Event, EventKind, Secrets, SessionSummary};
-use rusqlite::{Connection, TransactionBehavior};
+use crow_acp::{Event, EventKind, Secrets, SessionRecord, SessionSummary};
 use tokio::sync::oneshot;
 
-use crate::database::{self, locks};
+use crate::backend::{Backend, Change, backend};
 use crate::error::StoreError;
-use crate::lease::Leases;
+use crate::location::Location;
 use crate::options::Options;
-use crate::write;
+use crate::repair;
 
 /// Where an answer goes. Whoever asked may have stopped waiting; then it goes nowhere.
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -29,9 +26,6 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// After so many it is done even if there is no quiet moment: the next process has to read all of it before it can begin.
 const CHECKPOINT_OVERDUE: usize = 8 << 20;
-
-/// Bytes of that log which a transaction takes besides its events: whole pages of each table and index it touches.
-const TRANSACTION: usize = 32 << 10;
 
 /// How long to wait at least before a write that failed is tried again unasked.
 const RETRY: Duration = Duration::from_secs(1);
@@ -50,26 +44,19 @@ pub(crate) enum Job {
     Lease { session: Arc<str>, reply: Reply<bool> },
     /// Give the lease back.
     End { session: Arc<str> },
+    /// Make a copy of a session, under another id and with its own lease. `None`: there is none.
+    Fork { session: Arc<str>, copy: Arc<str>, reply: Reply<Option<SessionRecord>> },
     /// Forget a session. `false`: there was none.
     Delete { session: Arc<str>, reply: Reply<bool> },
     /// Write what waits, close the file, end the thread.
     Close { reply: Reply<()> },
 }
 
-/// What waits to be written.
-enum Change {
-    Session(SessionSummary),
-    Event { session: Arc<str>, event: Event },
-}
-
 /// The thread's state.
 pub(crate) struct Writer {
-    path: PathBuf,
     options: Options,
     secrets: Secrets,
-    leases: Leases,
-    /// `None` until it is needed, and again after a failure that may pass.
-    connection: Option<Connection>,
+    backend: Box<dyn Backend>,
     /// In the order of the log.
     waiting: Vec<Change>,
     /// When what waits must be written; set with the first that waits.
@@ -97,14 +84,12 @@ struct Chores {
 }
 
 impl Writer {
-    pub(crate) fn new(path: PathBuf, options: Options, secrets: Secrets) -> Self {
+    pub(crate) fn new(location: &Location, options: Options, secrets: Secrets) -> Self {
         Self {
-            leases: Leases::new(locks(&path)),
+            backend: backend(location, &options),
             chores: Chores { prune: true, index: options.search },
-            path,
             options,
             secrets,
-            connection: None,
             waiting: Vec::new(),
             due: None,
             refused: HashMap::new(),
@@ -123,7 +108,7 @@ impl Writer {
             match self.next(jobs) {
                 Ok(Job::Close { reply }) => {
                     let done = self.flush();
-                    self.close();
+                    self.backend.close();
                     let _ = reply.send(done);
                     return;
                 }
@@ -136,7 +121,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => self.pause(),
                 Err(RecvTimeoutError::Disconnected) => {
                     let _ = self.flush();
-                    return self.close();
+                    return self.backend.close();
                 }
             }
         }
@@ -184,7 +169,11 @@ impl Writer {
             Job::End { session } => {
                 let _ = self.flush();
                 self.refused.remove(&session);
-                self.leases.release(&session);
+                self.backend.release(&session);
+            }
+            Job::Fork { session, copy, reply } => {
+                let done = self.fork(&session, copy);
+                let _ = reply.send(done);
             }
             Job::Delete { session, reply } => {
                 let done = self.delete(session);
@@ -214,7 +203,7 @@ impl Writer {
     fn start(&mut self, mut summary: SessionSummary) -> Result<(), StoreError> {
         summary.title = summary.title.map(|title| self.secrets.scrub(&title).into_owned());
         let id: Arc<str> = summary.id.as_str().into();
-        if let Err(error) = self.leases.take(&id) {
+        if let Err(error) = self.backend.take(&id) {
             self.refused.insert(id, summary);
             return Err(error);
         }
@@ -227,22 +216,45 @@ impl Writer {
 
     fn lease(&mut self, session: Arc<str>) -> Result<bool, StoreError> {
         self.flush()?;
-        let path = self.path.clone();
-        let known = write::key_of(self.open()?, &session).map_err(|error| StoreError::sqlite(&path, &error))?.is_some();
+        self.open()?;
+        let known = self.backend.knows(&session)?;
         if known {
-            self.leases.take(&session)?;
+            self.backend.take(&session)?;
             self.refused.remove(&session);
         }
         Ok(known)
     }
 
+    /// The copy is whole or not there: it is written in one transaction.
+    fn fork(&mut self, session: &str, copy: Arc<str>) -> Result<Option<SessionRecord>, StoreError> {
+        self.flush()?;
+        self.open()?;
+        let Some(mut record) = self.backend.record(session)? else { return Ok(None) };
+        let at = now();
+        // Where the original is in the middle of something, the copy begins with what it has so far.
+        repair::repair(&mut record.events, at);
+        let mut summary = SessionSummary::new(&*copy, &record.summary.cwd, at);
+        summary.title = record.summary.title.take();
+        summary.model = record.summary.model.take();
+        summary.parent = Some(session.to_owned());
+        self.backend.take(&copy)?;
+        let events = record.events.iter().map(|event| Change::Event { session: copy.clone(), event: event.clone() });
+        let changes: Vec<Change> = std::iter::once(Change::Session(summary.clone())).chain(events).collect();
+        match self.write(&changes) {
+            Ok(()) => Ok(Some(SessionRecord::new(summary, record.events))),
+            Err(error) => {
+                self.backend.release(&copy);
+                Err(error)
+            }
+        }
+    }
+
     fn delete(&mut self, session: Arc<str>) -> Result<bool, StoreError> {
         self.flush()?;
-        self.leases.take(&session)?;
-        let path = self.path.clone();
-        let connection = self.open()?;
-        let done = write::delete(connection, &session).map_err(|error| StoreError::sqlite(&path, &error));
-        self.leases.release(&session);
+        self.open()?;
+        self.backend.take(&session)?;
+        let done = self.backend.delete(&session);
+        self.backend.release(&session);
         if done.is_ok() {
             self.deleted.insert(session);
         }
@@ -278,41 +290,30 @@ impl Writer {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let written = self.write_waiting();
+        let waiting = std::mem::take(&mut self.waiting);
+        let written = self.open().and_then(|()| self.backend.write(&waiting, &self.secrets));
         self.failing = written.is_err();
-        if self.failing {
-            self.be_due();
-        } else {
-            self.waiting.clear();
-            self.written += TRANSACTION;
-            self.chores.index = self.options.search;
-        }
-        written?
-    }
-
-    fn write_waiting(&mut self) -> Result<Result<(), StoreError>, StoreError> {
-        self.open()?;
-        let Self { connection: Some(connection), waiting, path, secrets, written, lost, .. } = self else {
-            return Err(StoreError::Closed);
-        };
-        let sqlite = |error: rusqlite::Error| StoreError::sqlite(path, &error);
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        let mut last = Ok(());
-        for change in waiting.iter() {
-            last = match change {
-                Change::Session(summary) => write::session(&transaction, summary).map_err(sqlite),
-                Change::Event { session, event } => {
-                    append(&transaction, path, session, event, secrets).map(|bytes| *written += bytes)
-                }
-            };
-            match &last {
-                Err(error) if error.concerns_one_event() => *lost = Some(error.clone()),
-                Err(error) => return Err(error.clone()),
-                Ok(()) => {}
+        match written {
+            Ok(written) => {
+                self.written += written.bytes;
+                self.chores.index = self.options.search;
+                self.lost = written.lost.or_else(|| self.lost.take());
+                written.last
+            }
+            Err(error) => {
+                self.waiting = waiting;
+                self.be_due();
+                Err(error)
             }
         }
-        transaction.commit().map_err(sqlite)?;
-        Ok(last)
+    }
+
+    /// Writes what does not wait.
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let written = self.backend.write(changes, &self.secrets)?;
+        self.written += written.bytes;
+        self.chores.index = self.options.search;
+        written.lost.map_or(Ok(()), Err)
     }
 
     /// Nobody has asked for anything for a while.
@@ -337,71 +338,37 @@ impl Writer {
 
     fn prune(&mut self) -> Result<(), StoreError> {
         self.chores.prune = false;
-        let (path, retention) = (self.path.clone(), self.options.retention());
-        let outdated =
-            write::outdated(self.open()?, retention, now()).map_err(|error| StoreError::sqlite(&path, &error))?;
-        for session in outdated {
+        self.open()?;
+        for session in self.backend.outdated(self.options.retention(), now())? {
             // Not those that are open, here or elsewhere.
-            if !self.leases.holds(&session) && self.leases.take(&session).is_ok() {
-                let done = write::delete(self.open()?, &session);
-                self.leases.release(&session);
-                done.map_err(|error| StoreError::sqlite(&path, &error))?;
+            if !self.backend.holds(&session) && self.backend.take(&session).is_ok() {
+                let done = self.backend.delete(&session);
+                self.backend.release(&session);
+                done?;
             }
         }
         Ok(())
     }
 
     fn index(&mut self) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        self.chores.index = write::index(self.open()?).map_err(|error| StoreError::sqlite(&path, &error))?;
+        self.open()?;
+        self.chores.index = self.backend.index()?;
         Ok(())
     }
 
     fn checkpoint(&mut self) -> Result<(), StoreError> {
         self.written = 0;
-        let path = self.path.clone();
-        let connection = self.open()?;
-        database::checkpoint(connection).map_err(|error| StoreError::sqlite(&path, &error))
+        self.open()?;
+        self.backend.checkpoint()
     }
 
-    fn open(&mut self) -> Result<&mut Connection, StoreError> {
-        if self.connection.is_none() {
-            self.connection = Some(database::open(&self.path, self.options.busy_timeout())?);
+    fn open(&mut self) -> Result<(), StoreError> {
+        if self.backend.open()? {
             // A store that has just been made, or was left by a process that was killed, deserves a checkpoint soon.
             self.written = CHECKPOINT;
         }
-        self.connection.as_mut().ok_or(StoreError::Closed)
+        Ok(())
     }
-
-    fn close(&mut self) {
-        self.connection = None;
-        self.leases.release_all();
-    }
-}
-
-/// Writes one event and gives the bytes it took.
-fn append(
-    connection: &Connection,
-    path: &Path,
-    session: &str,
-    event: &Event,
-    secrets: &Secrets,
-) -> Result<usize, StoreError> {
-    let unreadable = |error: &serde_json::Error| StoreError::Unreadable {
-        session: session.to_owned(),
-        seq: event.seq,
-        detail: error.to_string(),
-    };
-    let data = serde_json::to_string(event).map_err(|error| unreadable(&error))?;
-    match secrets.scrub(&data) {
-        Cow::Borrowed(data) => write::event(connection, path, session, event, data)?,
-        // What follows from the event must not hold the secret either: a title is made of the prompt's words.
-        Cow::Owned(data) => {
-            let scrubbed = serde_json::from_str(&data).map_err(|error| unreadable(&error))?;
-            write::event(connection, path, session, &scrubbed, &data)?;
-        }
-    }
-    Ok(data.len())
 }
 
 /// Milliseconds since the Unix epoch.

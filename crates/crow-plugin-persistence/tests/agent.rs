@@ -129,7 +129,7 @@ impl Place {
     }
 
     fn archive(&self) -> Archive {
-        Archive::open(&self.database(), &Options::default()).unwrap().unwrap()
+        Archive::open(&self.database().into(), &Options::default()).unwrap().unwrap()
     }
 }
 
@@ -175,7 +175,7 @@ async fn the_users_message_is_on_disk_before_the_model_is_asked() {
         .agent_with("", {
             let seen = seen.clone();
             move |request| {
-                let mut archive = Archive::open(&database, &Options::default()).unwrap().unwrap();
+                let archive = Archive::open(&database.clone().into(), &Options::default()).unwrap().unwrap();
                 let record = archive.record(&request.session_id).unwrap().unwrap();
                 *seen.lock().unwrap() = record.events.iter().find_map(|event| match &event.kind {
                     EventKind::User { message } => Some((message.role, message.text())),
@@ -253,8 +253,8 @@ async fn what_is_loaded_while_it_runs_ends_first() {
     });
     // Long enough for a partial answer to be on disk: the model says something and then nothing.
     let has_partial = || {
-        let archive = Archive::open(&place.database(), &Options::default()).ok().flatten();
-        let record = archive.and_then(|mut archive| archive.record(session.id()).ok().flatten());
+        let archive = Archive::open(&place.database().into(), &Options::default()).ok().flatten();
+        let record = archive.and_then(|archive| archive.record(session.id()).ok().flatten());
         record.is_some_and(|record| record.events.iter().any(|event| matches!(event.kind, EventKind::Cancelled { .. })))
     };
     for _ in 0..1000 {

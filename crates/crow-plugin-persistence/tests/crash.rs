@@ -27,7 +27,7 @@ const SESSIONS: [&str; 2] = ["left", "right"];
 fn child() {
     let Some(path) = std::env::var_os(VARIABLE) else { return };
     runtime().block_on(async {
-        let store = Store::start(PathBuf::from(path), Options::default(), Secrets::default()).unwrap();
+        let store = Store::start(PathBuf::from(path).into(), Options::default(), Secrets::default()).unwrap();
         let sessions = SESSIONS.map(|id| tokio::spawn(work(store.clone(), id)));
         for session in sessions {
             session.await.unwrap();
@@ -120,7 +120,7 @@ fn run_and_kill(path: &Path, life: Duration, promised: &mut HashMap<String, u64>
 
 fn check(path: &Path, promised: &HashMap<String, u64>) {
     check_invariants(path);
-    let Some(mut archive) = Archive::open(path, &Options::default()).unwrap() else {
+    let Some(archive) = Archive::open(&path.into(), &Options::default()).unwrap() else {
         return assert!(promised.is_empty());
     };
     for (id, promised) in promised {
@@ -169,7 +169,7 @@ fn a_lease_ends_with_its_process() {
 
     let expected = format!("the session left is open in another Crow (process {}). Close it there first", child.id());
     runtime().block_on(async {
-        let store = Store::start(path.clone(), Options::default(), Secrets::default()).unwrap();
+        let store = Store::start(path.clone().into(), Options::default(), Secrets::default()).unwrap();
         for refused in [
             store.load("left").await.map(drop),
             store.resume_session(summary("left")).await,
@@ -181,7 +181,7 @@ fn a_lease_ends_with_its_process() {
         }
         // Looking is possible.
         assert!(!store.list(SessionQuery::newest(10)).await.unwrap().is_empty());
-        let mut archive = Archive::open(&path, &Options::default()).unwrap().unwrap();
+        let archive = Archive::open(&path.clone().into(), &Options::default()).unwrap().unwrap();
         assert!(!archive.record("left").unwrap().unwrap().events.is_empty());
         assert!(matches!(archive.delete("left"), Err(StoreError::InUse { .. })));
 

@@ -55,6 +55,31 @@ impl Agent {
         Ok((session, replay))
     }
 
+    /// Makes a copy of a session that a store knows: it has the same history, an id of its own and `setup`. The original
+    /// stays as it is, open or not; of what it is at work on, the copy has what was there by now.
+    ///
+    /// # Errors
+    /// As [`load_session`](Self::load_session).
+    pub async fn fork_session(&self, id: &str, setup: NewSession) -> Result<Session, SessionError> {
+        check_cwd(&setup)?;
+        self.ready().await;
+        if let Some(open) = self.session(id) {
+            open.record_pending().await.map_err(|error| SessionError::Hook(error.into()))?;
+        }
+        let copy = uuid::Uuid::now_v7().to_string();
+        let forked = self.hooks().fork_session(self, id, &copy).await;
+        let record = forked.map_err(|error| SessionError::Hook(error.into()))?;
+        let record = record.ok_or_else(|| SessionError::NotFound(id.to_owned()))?;
+        let history = History::of(&record.events);
+        let parent = Some(id.to_owned());
+        let begun = self.begin(copy.clone(), Origin::Forked, record.summary.created_at, parent, setup, history).await;
+        if begun.is_err() {
+            // Nobody was told of the copy.
+            drop(self.hooks().delete_session(self, &copy).await);
+        }
+        begun
+    }
+
     async fn begin(
         &self,
         id: String,

@@ -7,7 +7,8 @@ use super::port::ProtocolVersion;
 use super::port::schema::{
     AgentCapabilities, AuthMethod, AuthMethodAgent, AuthMethodTerminal, Implementation, InitializeResponse,
     McpCapabilities, Meta, PromptCapabilities, SessionAdditionalDirectoriesCapabilities, SessionCapabilities,
-    SessionCloseCapabilities, SessionDeleteCapabilities, SessionListCapabilities, SessionResumeCapabilities,
+    SessionCloseCapabilities, SessionDeleteCapabilities, SessionForkCapabilities, SessionListCapabilities,
+    SessionResumeCapabilities,
 };
 
 /// The login that needs no terminal: use what is configured.
@@ -19,20 +20,21 @@ pub(super) const SETUP: &str = "crow-init";
 /// The arguments that make `crow` set itself up in a terminal.
 const SETUP_ARGUMENTS: [&str; 1] = ["init"];
 
-/// The answer to `initialize`. The version is ours, whichever the client asked for: there is but one that we speak, and
+/// The answer to `initialize`; `mcp_http`: MCP servers may be given by their address. The version is ours, whichever the client asked for: there is but one that we speak, and
 /// a client that cannot speak it says so by hanging up.
-pub(super) fn introduction(login: TerminalLogin) -> InitializeResponse {
+pub(super) fn introduction(login: TerminalLogin, mcp_http: bool) -> InitializeResponse {
     let prompts = PromptCapabilities::new().image(true).embedded_context(true);
     let sessions = SessionCapabilities::new()
         .list(SessionListCapabilities::new())
         .delete(SessionDeleteCapabilities::new())
         .close(SessionCloseCapabilities::new())
         .resume(SessionResumeCapabilities::new())
+        .fork(SessionForkCapabilities::new())
         .additional_directories(SessionAdditionalDirectoriesCapabilities::new());
     let capabilities = AgentCapabilities::new()
         .load_session(true)
         .prompt_capabilities(prompts)
-        .mcp_capabilities(McpCapabilities::new())
+        .mcp_capabilities(McpCapabilities::new().http(mcp_http))
         .session_capabilities(sessions);
     InitializeResponse::new(ProtocolVersion::V1)
         .agent_capabilities(capabilities)

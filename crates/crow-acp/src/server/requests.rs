@@ -97,7 +97,8 @@ impl Server {
         if params.protocol_version() != 1 {
             tracing::info!(asked = params.protocol_version(), "the client asked for another version of the protocol");
         }
-        responder.cast().respond(capabilities::introduction(params.terminal_login()))
+        let introduction = capabilities::introduction(params.terminal_login(), self.agent.config().mcp_http());
+        responder.cast().respond(introduction)
     }
 
     /// Any request but a prompt. It may be cancelled as a request.
@@ -120,6 +121,7 @@ impl Server {
             "authenticate" => self.authenticate(&params).await,
             "session/new" => self.new_session(params, id).await,
             "session/load" | "session/resume" => self.load_session(params, id).await,
+            "session/fork" => self.fork_session(params, id).await,
             "session/list" => self.list_sessions(&params).await,
             "session/delete" => self.delete_session(&params, place).await,
             "session/close" => self.close_session(&params, place).await,

@@ -12,7 +12,7 @@ use super::order::Place;
 use super::params::Params;
 use super::peer::{Opening, View};
 use super::port::schema::{
-    ListSessionsResponse, LoadSessionResponse, NewSessionResponse, SessionInfo, SetSessionConfigOptionResponse,
+    ForkSessionResponse, ListSessionsResponse, LoadSessionResponse, NewSessionResponse, SessionInfo, SetSessionConfigOptionResponse,
 };
 use super::port::{Id, RpcError};
 use super::projection;
@@ -66,6 +66,22 @@ impl Server {
         to_value(&response)
     }
 
+    /// Makes a copy of a session, which the client opens beside the original. It has the original's history already.
+    pub(super) async fn fork_session(self: &Arc<Self>, mut params: Params, request: &Id) -> Answer {
+        let id = params.text("sessionId")?.to_owned();
+        let (setup, left_out) = params.session()?;
+        self.remember_secrets(&setup);
+        let opening = self.peer.opening();
+        let forked = self.agent.fork_session(&id, setup).await;
+        let session = forked.map_err(|error| errors::no_start(params.method(), &error, self.agent.secrets()))?;
+        let view = self.peer.view(&session);
+        let mut response = ForkSessionResponse::new(session.id().to_owned());
+        response.modes = projection::modes(session.mode(), session.modes());
+        response.config_options = Some(projection::config_options(session.config_options()));
+        self.open_after_response(request, session, view, opening, left_out);
+        to_value(&response)
+    }
+
     /// What MCP servers are given to prove who they are must not show up anywhere.
     fn remember_secrets(&self, setup: &NewSession) {
         for server in &setup.mcp_servers {
@@ -91,7 +107,7 @@ impl Server {
             peer.open(view);
             drop(opening);
             session.advertise();
-            if session.origin() == Origin::Resumed && session.context_used() > 0 {
+            if matches!(session.origin(), Origin::Resumed | Origin::Forked) && session.context_used() > 0 {
                 session.advertise_usage();
             }
             for what in left_out {

@@ -1,12 +1,16 @@
 //! What the tests of the store have in common.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+mod place;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crow_acp::{Event, EventKind, Message, ModelId, SessionSummary, ToolCall, ToolEvent, ToolStatus, Usage};
 use rusqlite::Connection;
 use serde_json::json;
+
+pub(crate) use place::{Place, check_server, location, server};
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -48,6 +52,18 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// The sessions whose tables disagree.
+pub(crate) const BROKEN: &str = "SELECT id FROM sessions s WHERE
+    (SELECT count(*) FROM events WHERE session = s.key)
+        <> coalesce((SELECT max(seq) FROM events WHERE session = s.key), 0)
+ OR prompts <> (SELECT count(*) FROM events WHERE session = s.key AND type = 'user')
+ OR (SELECT count(*) FROM messages WHERE session = s.key)
+        <> (SELECT count(*) FROM events WHERE session = s.key AND
+            (type IN ('user', 'injected', 'assistant', 'tool')
+             OR (type = 'cancelled' AND data ->> 'message' IS NOT NULL)))
+ OR output_tokens <> coalesce((SELECT sum(output_tokens) FROM messages WHERE session = s.key), 0)
+ OR cost <> coalesce((SELECT sum(cost) FROM messages WHERE session = s.key), 0)";
+
 /// The file is whole, logs have no gaps, and the other tables say what follows from the log.
 pub(crate) fn check_invariants(path: &Path) {
     if !path.exists() {
@@ -62,23 +78,7 @@ pub(crate) fn check_invariants(path: &Path) {
     if !has_tables {
         return;
     }
-    let broken: Vec<String> = connection
-        .prepare(
-            "SELECT id FROM sessions s WHERE
-                (SELECT count(*) FROM events WHERE session = s.key)
-                    <> coalesce((SELECT max(seq) FROM events WHERE session = s.key), 0)
-             OR prompts <> (SELECT count(*) FROM events WHERE session = s.key AND type = 'user')
-             OR (SELECT count(*) FROM messages WHERE session = s.key)
-                    <> (SELECT count(*) FROM events WHERE session = s.key AND
-                        (type IN ('user', 'injected', 'assistant', 'tool')
-                         OR (type = 'cancelled' AND data ->> 'message' IS NOT NULL)))
-             OR output_tokens <> coalesce((SELECT sum(output_tokens) FROM messages WHERE session = s.key), 0)
-             OR cost <> coalesce((SELECT sum(cost) FROM messages WHERE session = s.key), 0)",
-        )
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let broken: Vec<String> =
+        connection.prepare(BROKEN).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     assert!(broken.is_empty(), "sessions whose tables disagree: {broken:?}");
 }

@@ -1,7 +1,6 @@
 //! Writing: one event or one session's row at a time, inside a transaction of the caller's.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crow_acp::{Event, SessionSummary};
 use rusqlite::{Connection, OptionalExtension, named_params, params};
@@ -125,18 +124,6 @@ pub(crate) fn delete(connection: &mut Connection, session: &str) -> rusqlite::Re
     transaction.commit()?;
     connection.execute_batch("PRAGMA incremental_vacuum")?;
     Ok(true)
-}
-
-/// The sessions that nothing happened to for `age`, and those a day old in which nothing was ever said.
-pub(crate) fn outdated(connection: &Connection, age: Option<Duration>, now: i64) -> rusqlite::Result<Vec<String>> {
-    const DAY: i64 = 24 * 60 * 60 * 1000;
-    let before = age.map(|age| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
-    let mut query = connection.prepare(
-        "SELECT id FROM sessions WHERE updated_at < ?1
-            OR (updated_at < ?2 AND prompts = 0 AND NOT EXISTS (SELECT 1 FROM events WHERE session = key AND type = 'command'))",
-    )?;
-    let ids = query.query_map(params![before, now - DAY], |row| row.get(0))?;
-    ids.collect()
 }
 
 /// Adds the next events to the search index. True: there may be more.

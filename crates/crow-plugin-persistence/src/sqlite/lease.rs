@@ -6,7 +6,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::database::{create_private_dir, private_file};
+use super::database::{create_private_dir, private_file};
 use crate::error::StoreError;
 
 /// The leases this process holds.
@@ -40,7 +40,10 @@ impl Leases {
                 self.held.insert(session.to_owned(), lease);
                 Ok(())
             }
-            Ok(None) => Err(StoreError::InUse { session: session.to_owned(), process: holder(&path) }),
+            Ok(None) => {
+                let holder = holder(&path).map(|process| format!("process {process}"));
+                Err(StoreError::InUse { session: session.to_owned(), holder })
+            }
             Err(error) => Err(StoreError::Lease { session: session.to_owned(), path, detail: error.to_string() }),
         }
     }

@@ -91,9 +91,9 @@ pub(crate) fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
 /// Refuses what is not a store, or is a later one; says what it is otherwise.
 pub(crate) fn check(connection: &Connection, path: &Path) -> Result<Contents, StoreError> {
     match contents(connection).map_err(|error| StoreError::sqlite(path, &error))? {
-        Contents::Foreign => Err(StoreError::Foreign { path: path.to_owned() }),
+        Contents::Foreign => Err(StoreError::Foreign { store: path.into() }),
         Contents::Store(found) if found > VERSION => {
-            Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION })
+            Err(StoreError::Newer { store: path.into(), found, known: VERSION })
         }
         known => Ok(known),
     }

@@ -1,28 +1,16 @@
 //! Reading: lists, records, search. Works on any connection, the writer's or one that only reads.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crow_acp::{Event, SessionQuery, SessionRecord, SessionSummary};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::StoreError;
 use crate::projection;
+use crate::search::Hit;
 
 const SUMMARY: &str = "sessions.id, cwd, title, model, created_at, updated_at, parent";
-
-/// A place where searched-for words occur.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Hit {
-    /// The session.
-    pub session: SessionSummary,
-    /// The event's number in it.
-    pub seq: u64,
-    /// When, in milliseconds since the Unix epoch.
-    pub at: i64,
-    /// The line around the first of the words, at most 200 bytes.
-    pub excerpt: String,
-}
 
 fn summary(row: &Row<'_>) -> rusqlite::Result<SessionSummary> {
     let mut summary =
@@ -93,12 +81,7 @@ pub(crate) fn search(connection: &Connection, words: &str, limit: usize) -> rusq
     let hits = find.query_map(params![query, limit], |row| {
         let event: Option<Event> = serde_json::from_str(row.get_ref(9)?.as_str()?).ok();
         let text = event.as_ref().map(|event| projection::words(&event.kind)).unwrap_or_default();
-        Ok(Hit {
-            session: summary(row)?,
-            seq: row.get::<_, i64>(7)? as u64,
-            at: row.get(8)?,
-            excerpt: excerpt(&text, words),
-        })
+        Ok(Hit::new(summary(row)?, row.get::<_, i64>(7)? as u64, row.get(8)?, &text, words))
     })?;
     hits.collect()
 }
@@ -110,18 +93,22 @@ fn match_expression(words: &str) -> Option<String> {
     if quoted.is_empty() { None } else { Some(quoted.join(" ") + "*") }
 }
 
-/// The part of `text` that shows the first of `words`.
-fn excerpt(text: &str, words: &str) -> String {
-    const LENGTH: usize = 200;
-    let lower = text.to_lowercase();
-    let found = words.split_whitespace().find_map(|word| lower.find(&word.to_lowercase())).unwrap_or(0);
-    // Lower case may be of another length; then the place is a guess, which is good enough for an excerpt.
-    let found = text.floor_char_boundary(found.min(text.len()));
-    let line = text[..found].rfind('\n').map_or(0, |at| at + 1);
-    let start = text.ceil_char_boundary(line.max(found.saturating_sub(LENGTH / 2)));
-    let rest = &text[start..];
-    let end = rest.find('\n').unwrap_or(rest.len()).min(LENGTH);
-    rest[..rest.floor_char_boundary(end)].trim().to_owned()
+/// Whether there are events that the search index lacks.
+pub(crate) fn lags(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT coalesce((SELECT max(id) FROM events), 0) > (SELECT indexed FROM search_progress)";
+    connection.query_row(sql, [], |row| row.get(0))
+}
+
+/// The sessions that nothing happened to for `age`, and those a day old in which nothing was ever said.
+pub(crate) fn outdated(connection: &Connection, age: Option<Duration>, now: i64) -> rusqlite::Result<Vec<String>> {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let before = age.map(|age| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+    let mut query = connection.prepare(
+        "SELECT id FROM sessions WHERE updated_at < ?1
+            OR (updated_at < ?2 AND prompts = 0 AND NOT EXISTS (SELECT 1 FROM events WHERE session = key AND type = 'command'))",
+    )?;
+    let ids = query.query_map(params![before, now - DAY], |row| row.get(0))?;
+    ids.collect()
 }
 
 #[cfg(test)]
@@ -132,16 +119,5 @@ mod tests {
     fn nothing_a_person_types_is_an_operator() {
         assert_eq!(match_expression("  "), None);
         assert_eq!(match_expression("a OR \"b* -c"), Some("\"a\" \"OR\" \"\"\"b*\" \"-c\"*".into()));
-    }
-
-    #[test]
-    fn an_excerpt_is_the_line_around_the_word() {
-        let text = "one\ntwo three\nfour";
-        assert_eq!(excerpt(text, "Three"), "two three");
-        assert_eq!(excerpt(text, "absent"), "one");
-        let long = format!("{} needle {}", "\u{e9}".repeat(500), "\u{e9}".repeat(500));
-        let found = excerpt(&long, "needle");
-        assert!(found.contains("needle") && found.len() <= 200, "{found}");
-        assert_eq!(excerpt("", "x"), "");
     }
 }

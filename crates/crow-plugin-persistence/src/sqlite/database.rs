@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::schema::{self, Contents};
 use crate::error::StoreError;
-use crate::schema::{self, Contents};
 
 /// Opens the store at `path` for writing, made or migrated if need be.
 pub(crate) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    make_private(path).map_err(|error| StoreError::NoAccess { path: path.to_owned(), detail: error.to_string() })?;
+    make_private(path).map_err(|error| StoreError::NoAccess { store: path.into(), detail: error.to_string() })?;
     let sqlite = |error: rusqlite::Error| StoreError::sqlite(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
