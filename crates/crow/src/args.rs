@@ -1,5 +1,7 @@
 //! The command line, read into what it asks for.
 
+mod sessions;
+
 use std::ffi::OsString;
 
 use crow_acp::Overrides;
@@ -8,6 +10,8 @@ use lexopt::{Arg, Parser, ValueExt};
 use crate::exit::Failure;
 use crate::help::Topic;
 use crate::plugins::Plugins;
+
+pub(crate) use sessions::{Format, Sessions};
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -43,7 +47,10 @@ pub(crate) enum Command {
         name: Option<String>,
     },
     Sessions(Sessions),
+    /// The file of an earlier Crow.
+    Import(String),
     Plugin(Plugin),
+    Trust(Trust),
 }
 
 /// `crow run`.
@@ -68,12 +75,15 @@ pub(crate) struct Init {
     pub(crate) yes: bool,
 }
 
-/// `crow sessions`.
+/// `crow trust`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Sessions {
-    List { here: bool },
-    Show(String),
-    Delete(Vec<String>),
+pub(crate) enum Trust {
+    /// Of every project.
+    List,
+    /// Looks at what a project brings along, and decides; with `yes`, for all of it.
+    Review { directory: Option<String>, yes: bool },
+    /// Takes it back.
+    Revoke { directory: Option<String> },
 }
 
 /// `crow plugin`.
@@ -114,7 +124,11 @@ struct Given {
     session: Option<String>,
     init: Init,
     keep: bool,
-    here: bool,
+    sessions: sessions::Options,
+    /// `--yes`, whoever takes it.
+    yes: bool,
+    list: bool,
+    revoke: bool,
     source: Option<String>,
     path: Option<String>,
     state: Option<(&'static str, String)>,
@@ -127,14 +141,35 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
     ("model", Some('m'), &[Topic::Run, Topic::Acp, Topic::Init, Topic::Doctor]),
     ("permission", None, &[Topic::Run, Topic::Acp]),
     ("session", Some('s'), &[Topic::Run]),
-    ("json", None, &[Topic::Run, Topic::Doctor, Topic::Plugins, Topic::Hooks, Topic::Sessions, Topic::Plugin]),
+    (
+        "json",
+        None,
+        &[
+            Topic::Run,
+            Topic::Doctor,
+            Topic::Plugins,
+            Topic::Hooks,
+            Topic::Sessions,
+            Topic::Import,
+            Topic::Plugin,
+            Topic::Trust,
+        ],
+    ),
     ("trace-hooks", None, &[Topic::Run, Topic::Acp, Topic::Demo]),
     ("keep", None, &[Topic::Demo]),
     ("provider", None, &[Topic::Init]),
     ("base-url", None, &[Topic::Init]),
     ("key-env", None, &[Topic::Init]),
-    ("yes", Some('y'), &[Topic::Init]),
+    ("yes", Some('y'), &[Topic::Init, Topic::Trust]),
+    ("all", None, &[Topic::Trust]),
+    ("list", None, &[Topic::Trust]),
+    ("revoke", None, &[Topic::Trust]),
     ("here", None, &[Topic::Sessions]),
+    ("limit", None, &[Topic::Sessions]),
+    ("format", None, &[Topic::Sessions]),
+    ("output", Some('o'), &[Topic::Sessions]),
+    ("days", None, &[Topic::Sessions]),
+    ("dry-run", None, &[Topic::Sessions]),
     ("source", None, &[Topic::Plugin]),
     ("path", None, &[Topic::Plugin]),
     ("branch", None, &[Topic::Plugin]),
@@ -239,8 +274,13 @@ impl Given {
             "json" => self.json = true,
             "trace-hooks" => self.trace_hooks = true,
             "keep" => self.keep = true,
-            "here" => self.here = true,
-            "yes" => self.init.yes = true,
+            "here" => self.sessions.here = true,
+            "dry-run" => self.sessions.dry_run = true,
+            "format" | "output" | "days" | "limit" => self.sessions.set(name, value()?)?,
+            "yes" => (self.init.yes, self.yes) = (true, true),
+            "all" => self.yes = true,
+            "list" => self.list = true,
+            "revoke" => self.revoke = true,
             "provider" => self.init.provider = Some(value()?),
             "base-url" => self.init.base_url = Some(value()?),
             "source" => self.source = Some(value()?),
@@ -281,7 +321,21 @@ impl Given {
             Topic::Plugins => Command::Plugins,
             Topic::Hooks => Command::Hooks { name: words.next() },
             Topic::Sessions => Command::Sessions(self.sessions(words)?),
+            Topic::Import => Command::Import(Self::import(words)?),
+            Topic::Trust => Command::Trust(self.trust(words)?),
             Topic::Plugin => Command::Plugin(Plugin { verb: self.verb(words)?, source: self.source.take() }),
+        })
+    }
+
+    fn trust(&self, words: &mut impl Iterator<Item = String>) -> Result<Trust, Failure> {
+        if [self.list, self.revoke, self.yes].into_iter().filter(|given| *given).count() > 1 {
+            let what = "`crow trust` does one thing at a time: --yes, --revoke or --list";
+            return Err(see(Failure::usage(what), Topic::Trust));
+        }
+        Ok(match (self.list, self.revoke) {
+            (true, _) => Trust::List,
+            (_, true) => Trust::Revoke { directory: words.next() },
+            _ => Trust::Review { directory: words.next(), yes: self.yes },
         })
     }
 
@@ -315,27 +369,6 @@ impl Given {
                 return Err(see(Failure::usage(what), Topic::Plugin));
             }
         })
-    }
-
-    fn sessions(&self, words: &mut impl Iterator<Item = String>) -> Result<Sessions, Failure> {
-        const VERBS: [&str; 3] = ["list", "show", "delete"];
-        let verb = words.next().unwrap_or_else(|| "list".to_owned());
-        let need = |what: &str| see(Failure::usage(what), Topic::Sessions).next("`crow sessions list` shows the ids.");
-        match verb.as_str() {
-            "list" => Ok(Sessions::List { here: self.here }),
-            "show" => {
-                words.next().map(Sessions::Show).ok_or_else(|| need("`crow sessions show` needs the id of a session"))
-            }
-            "delete" => match words.collect::<Vec<_>>() {
-                ids if ids.is_empty() => Err(need("`crow sessions delete` needs the ids of sessions")),
-                ids => Ok(Sessions::Delete(ids)),
-            },
-            other => {
-                let hint = nearest(other, VERBS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                let what = format!("`crow sessions {other}`: expected {}{hint}", VERBS.join(", "));
-                Err(see(Failure::usage(what), Topic::Sessions))
-            }
-        }
     }
 }
 
@@ -453,6 +486,52 @@ mod tests {
     }
 
     #[test]
+    fn trust_does_one_thing_at_a_time() {
+        let trust = |line: &[&str]| match parse(line).unwrap().command {
+            Command::Trust(trust) => trust,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(trust(&["trust"]), Trust::Review { directory: None, yes: false });
+        assert_eq!(trust(&["trust", "x", "--all"]), Trust::Review { directory: Some("x".into()), yes: true });
+        assert_eq!(trust(&["trust", "-y"]), trust(&["trust", "--yes"]));
+        assert_eq!(trust(&["trust", "--revoke", "x"]), Trust::Revoke { directory: Some("x".into()) });
+        assert_eq!(trust(&["trust", "--list"]), Trust::List);
+        refused(
+            &["trust", "--yes", "--revoke"],
+            expect![[r#"
+            crow: `crow trust` does one thing at a time: --yes, --revoke or --list
+              `crow trust --help` explains it."#]],
+        );
+    }
+
+    #[test]
+    fn sessions_are_searched_exported_and_pruned() {
+        let sessions = |line: &[&str]| match parse(line).unwrap().command {
+            Command::Sessions(sessions) => sessions,
+            other => panic!("{other:?}"),
+        };
+        let found = Sessions::Search { words: "two words".into(), limit: 3 };
+        assert_eq!(sessions(&["sessions", "search", "two", "words", "--limit", "3"]), found);
+        let export = Sessions::Export { id: "x".into(), format: Format::Markdown, output: Some("f".into()) };
+        assert_eq!(sessions(&["sessions", "export", "x", "--format=md", "-o", "f"]), export);
+        let prune = Sessions::Prune { days: Some(30), dry_run: true };
+        assert_eq!(sessions(&["sessions", "prune", "--days", "30", "--dry-run"]), prune);
+        assert_eq!(parse(&["import", "old.db"]).unwrap().command, Command::Import("old.db".into()));
+        refused(
+            &["sessions", "show", "x", "--days", "3"],
+            expect![[r#"
+            crow: `crow sessions show` has no option --days; it belongs to `crow sessions prune`
+              `crow sessions --help` explains it."#]],
+        );
+        refused(
+            &["sessions", "prune", "--days", "0"],
+            expect![[r#"
+            crow: `--days 0`: expected a number, 1 or more
+              `crow sessions --help` explains it."#]],
+        );
+    }
+
+    #[test]
     fn errors_name_the_nearest_thing() {
         refused(
             &["rnu", "x"],
@@ -464,7 +543,7 @@ mod tests {
             &["fix my tests"],
             expect![[r#"
             crow: there is no command `fix my tests`
-              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions, plugin.
+              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions, import, plugin, trust.
               For a task: crow run "…""#]],
         );
         refused(
@@ -512,7 +591,7 @@ mod tests {
         refused(
             &["sessions", "lsit"],
             expect![[r#"
-            crow: `crow sessions lsit`: expected list, show, delete; did you mean `list`?
+            crow: `crow sessions lsit`: expected list, show, search, export, fork, delete, prune; did you mean `list`?
               `crow sessions --help` explains it."#]],
         );
         refused(

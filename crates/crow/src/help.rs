@@ -12,7 +12,9 @@ pub(crate) enum Topic {
     Plugins,
     Hooks,
     Sessions,
+    Import,
     Plugin,
+    Trust,
 }
 
 impl Topic {
@@ -27,7 +29,9 @@ impl Topic {
         Self::Plugins,
         Self::Hooks,
         Self::Sessions,
+        Self::Import,
         Self::Plugin,
+        Self::Trust,
     ];
 
     /// The command called `word`. `login` is what editors run to set an agent up: the same as `init`.
@@ -48,7 +52,9 @@ impl Topic {
             Self::Plugins => "plugins",
             Self::Hooks => "hooks",
             Self::Sessions => "sessions",
+            Self::Import => "import",
             Self::Plugin => "plugin",
+            Self::Trust => "trust",
         }
     }
 
@@ -69,7 +75,9 @@ impl Topic {
             Self::Plugins => include_str!("help/plugins.txt"),
             Self::Hooks => include_str!("help/hooks.txt"),
             Self::Sessions => include_str!("help/sessions.txt"),
+            Self::Import => include_str!("help/import.txt"),
             Self::Plugin => include_str!("help/plugin.txt"),
+            Self::Trust => include_str!("help/trust.txt"),
         }
     }
 }

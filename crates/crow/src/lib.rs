@@ -9,6 +9,7 @@ mod commands;
 mod config_file;
 mod dialog;
 mod discover;
+mod embed;
 mod exit;
 mod handover;
 mod help;
@@ -22,6 +23,8 @@ mod time;
 mod trace;
 mod transcript;
 mod turn;
+
+pub use crate::embed::{EmbedError, agent, built_in, built_in_names, register_built_in, run_with};
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -70,16 +73,18 @@ pub fn main_with(register: fn(&PluginManager) -> Result<(), RegisterError>) -> E
 }
 
 fn start(cli: Result<Cli, Failure>, plugins: Plugins) -> ExitCode {
+    end(cli, plugins).into()
+}
+
+fn end(cli: Result<Cli, Failure>, plugins: Plugins) -> Exit {
     let ended = cli.map(|cli| Cli { plugins, ..cli }).and_then(|cli| run(&cli));
-    ended
-        .unwrap_or_else(|failure| {
-            if !failure.what.is_empty() {
-                // There is nothing to be done about a closed standard error.
-                let _ = writeln!(std::io::stderr(), "{failure}");
-            }
-            failure.exit
-        })
-        .into()
+    ended.unwrap_or_else(|failure| {
+        if !failure.what.is_empty() {
+            // There is nothing to be done about a closed standard error.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+        }
+        failure.exit
+    })
 }
 
 fn run(cli: &Cli) -> Result<Exit, Failure> {
@@ -102,7 +107,9 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             Command::Plugins => commands::plugins::run(cli).await,
             Command::Hooks { name } => commands::hooks::run(cli, name.as_deref()).await,
             Command::Sessions(sessions) => commands::sessions::run(cli, sessions).await,
+            Command::Import(file) => commands::import::run(cli, file).await,
             Command::Plugin(plugin) => commands::plugin::run(cli, plugin).await,
+            Command::Trust(trust) => commands::trust::run(cli, trust).await,
         }
     });
     // A thread that still waits for standard input must not hold up the end.

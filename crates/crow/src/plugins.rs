@@ -28,9 +28,10 @@ macro_rules! built_in {
 pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "dispatch", "hands calls to the provider, tool or command they name", crow_acp::Dispatch;
     "limits", "ends runs that take too many turns", crow_acp::Limits;
-    "persistence", "keeps sessions in a SQLite file", crow_plugin_persistence::plugin();
+    "persistence", "keeps sessions, in SQLite or PostgreSQL", crow_plugin_persistence::plugin();
     "system-prompt", "the system prompt: role, environment, AGENTS.md", crow_plugin_system_prompt::plugin();
     "tools", "files, search, terminal, web", crow_plugin_tools::plugin();
+    "mcp", "tools and prompts of MCP servers", crow_plugin_mcp::plugin();
     "permissions", "asks before anything is changed, and remembers", crow_plugin_permissions::plugin();
     "openai", "models behind the Chat Completions protocol", crow_plugin_openai::plugin();
     "replay", "plays and records model conversations",
@@ -93,16 +94,23 @@ pub(crate) fn installed(plugins: &PluginManager) -> Vec<String> {
     on.chain(off(plugins).into_iter().map(str::to_owned)).collect()
 }
 
+/// The built-in store. `None`: it is switched off.
+///
+/// # Errors
+/// Its configuration cannot be used.
+pub(crate) fn archive(agent: &Agent) -> Result<Option<Archive>, Failure> {
+    if agent.plugins().get_plugin::<Persistence>("persistence").is_none() {
+        return Ok(None);
+    }
+    Archive::to_be(&agent.config()).map(Some).map_err(|error| Failure::failed(error.to_string()))
+}
+
 /// A session as the built-in store has it, without taking it from the Crow that may be working on it. `None`: it is not
 /// there, or the store is switched off.
 ///
 /// # Errors
 /// The store cannot be read.
 pub(crate) fn look_up(agent: &Agent, id: &str) -> Result<Option<SessionRecord>, Failure> {
-    if agent.plugins().get_plugin::<Persistence>("persistence").is_none() {
-        return Ok(None);
-    }
-    let archive = Archive::of(&agent.config()).map_err(|error| Failure::failed(error.to_string()))?;
-    let record = archive.map(|mut archive| archive.record(id)).transpose();
+    let record = archive(agent)?.map(|archive| archive.record(id)).transpose();
     record.map(Option::flatten).map_err(|error| Failure::failed(error.to_string()))
 }

@@ -1,9 +1,15 @@
 //! `crow sessions`: past conversations.
 
-use crow_acp::{Agent, SessionQuery, SessionSummary};
-use serde_json::json;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
-use crate::args::{Cli, Sessions};
+use crow_acp::{Agent, NewSession, SessionQuery, SessionRecord, SessionSummary};
+use crow_plugin_persistence::{Archive, export_jsonl, export_markdown};
+use serde_json::{Value, json};
+
+use crate::args::{Cli, Format, Sessions};
 use crate::dialog::say;
 use crate::exit::{Exit, Failure};
 use crate::host::{self, Host};
@@ -24,7 +30,11 @@ pub(crate) async fn run(cli: &Cli, command: &Sessions) -> Result<Exit, Failure> 
     let done = match command {
         Sessions::List { here } => list(agent, *here, cli.json).await,
         Sessions::Show(id) => show(agent, id, cli.json).await,
+        Sessions::Search { words, limit } => search(agent, words, *limit, cli.json),
+        Sessions::Export { id, format, output } => export(agent, id, *format, output.as_deref()).await,
+        Sessions::Fork(id) => fork(agent, id, cli.json).await,
         Sessions::Delete(ids) => delete(agent, ids).await,
+        Sessions::Prune { days, dry_run } => prune(agent, *days, *dry_run, cli.json),
     };
     agent.shutdown().await;
     done.map(|()| Exit::Done)
@@ -53,18 +63,116 @@ async fn list(agent: &Agent, here: bool, json: bool) -> Result<(), Failure> {
 }
 
 async fn show(agent: &Agent, start: &str, json: bool) -> Result<(), Failure> {
+    let record = record(agent, start).await?;
+    if json {
+        let text = serde_json::to_string(&record).map_err(|error| Failure::failed(error.to_string()))?;
+        return say(&text);
+    }
+    say(transcript::markdown(&record).trim_end())
+}
+
+/// The session whose id starts with `start`, with its whole log.
+async fn record(agent: &Agent, start: &str) -> Result<SessionRecord, Failure> {
     let id = find(agent, start).await?;
     // Some other Crow may be working on it; loading would be refused then.
     let record = match plugins::look_up(agent, &id)? {
         Some(record) => Some(record),
         None => agent.hooks().load_session(agent, &id).await.map_err(crow_acp::RunError::from)?,
     };
-    let record = record.ok_or_else(|| none(start))?;
+    record.ok_or_else(|| none(start))
+}
+
+/// The built-in store, which alone can do what `verb` says.
+fn store(agent: &Agent, verb: &str) -> Result<Archive, Failure> {
+    let off = || {
+        let what = format!("`crow sessions {verb}` is about the built-in store, and `persistence` is switched off");
+        Failure::usage(what)
+    };
+    plugins::archive(agent)?.ok_or_else(off)
+}
+
+fn search(agent: &Agent, words: &str, limit: usize, json: bool) -> Result<(), Failure> {
+    let hits = store(agent, "search")?.search(words, limit).map_err(|error| Failure::failed(error.to_string()))?;
     if json {
-        let text = serde_json::to_string(&record).map_err(|error| Failure::failed(error.to_string()))?;
-        return say(&text);
+        let hits: Vec<Value> = hits
+            .iter()
+            .map(|hit| json!({ "session": hit.session, "seq": hit.seq, "at": hit.at, "excerpt": hit.excerpt }))
+            .collect();
+        return say(&json!({ "hits": hits }).to_string());
     }
-    say(transcript::markdown(&record).trim_end())
+    if hits.is_empty() {
+        return say(&format!("Nothing is found of `{words}`."));
+    }
+    let palette = Palette::of(&std::io::stdout());
+    let mut last = None;
+    for hit in hits {
+        // What stands in one session stands together.
+        if last.as_ref() != Some(&hit.session.id) {
+            let title = hit.session.title.as_deref().map_or_else(|| "(no title)".to_owned(), clean);
+            let beside = format!("{}  {}", ago(hit.at), hit.session.cwd.display());
+            say(&format!("{}  {title}\n{:36}  {}", hit.session.id, "", palette.paint(Style::Dim, &clean(&beside))))?;
+        }
+        say(&format!("{:36}  {}", "", clean(&hit.excerpt)))?;
+        last = Some(hit.session.id);
+    }
+    Ok(())
+}
+
+async fn export(agent: &Agent, start: &str, format: Format, output: Option<&str>) -> Result<(), Failure> {
+    let record = record(agent, start).await?;
+    let mut bytes = Vec::new();
+    match format {
+        Format::Jsonl => export_jsonl(&record, &mut bytes)?,
+        Format::Markdown => export_markdown(&record, &mut bytes)?,
+    }
+    // What was stored before its value was known to be a secret leaves here without it.
+    let text = String::from_utf8_lossy(&bytes);
+    let text = agent.secrets().scrub(&text);
+    let Some(path) = output else { return say(text.trim_end()) };
+    private_file(Path::new(path))
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::failed(format!("{path}: {error}")))?;
+    say(&format!("Wrote {} to {path}", record.summary.id))
+}
+
+/// A new or emptied file that is the user's alone: what is said to an agent is not for others.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+async fn fork(agent: &Agent, start: &str, json: bool) -> Result<(), Failure> {
+    let sessions = agent.list_sessions(&SessionQuery::newest(MOST)).await?;
+    let id = find(agent, start).await?;
+    let cwd = sessions.into_iter().find(|session| session.id == id).map(|session| session.cwd);
+    let setup = NewSession::new(cwd.unwrap_or(std::env::current_dir()?));
+    let copy = agent.fork_session(&id, setup).await.map_err(|error| Failure::failed(error.to_string()))?;
+    if json {
+        return say(&json!({ "session": copy.id(), "parent": id }).to_string());
+    }
+    say(copy.id())
+}
+
+fn prune(agent: &Agent, days: Option<u32>, dry_run: bool, json: bool) -> Result<(), Failure> {
+    let store = store(agent, "prune")?;
+    let age = days.map(|days| Duration::from_hours(u64::from(days) * 24)).or(store.retention());
+    let age = age.ok_or_else(|| {
+        Failure::usage("`crow sessions prune` needs to know for how long to keep sessions")
+            .next("crow sessions prune --days 90\nor set retention_days in [plugins.persistence], for every start.")
+    })?;
+    let pruned = if dry_run { store.outdated(age) } else { store.prune(age) };
+    let pruned = pruned.map_err(|error| Failure::failed(error.to_string()))?;
+    if json {
+        return say(&json!({ "sessions": pruned, "deleted": !dry_run }).to_string());
+    }
+    let word = if dry_run { "Would delete" } else { "Deleted" };
+    for id in &pruned {
+        say(&format!("{word} {id}"))?;
+    }
+    if pruned.is_empty() { say("No session is that old.") } else { Ok(()) }
 }
 
 async fn delete(agent: &Agent, starts: &[String]) -> Result<(), Failure> {
