@@ -1,0 +1,224 @@
+//! The call loop and nothing else.
+
+use pyo3::ffi::{self, Py_ssize_t, PyObject};
+
+use super::{
+    generator::{self, Step as Resumed},
+    hook_impl::Impl,
+    object::{Obj, Raised, Res, raise, take_raised},
+    plan::{Kind, Plan},
+    result,
+    state::state,
+};
+
+/// A wrapper that has yielded and waits for what comes out.
+struct Waiting<'p> {
+    generator: Obj,
+    /// The impl, if the wrapper is an old-style one.
+    old: Option<&'p Impl>,
+}
+
+/// Calls the impls of a plan in order and gives what the hook call gives.
+///
+/// `values` are the call's arguments, in the order of the names that the plan was made for.
+pub(super) unsafe fn run(plan: &Plan, hook: &Obj, values: *const *mut PyObject) -> Res<Obj> {
+    let mut results = Results::new();
+    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+    let mut failed = false;
+    for step in &plan.steps {
+        let Ok(result) = (unsafe { step.call(values) }) else {
+            failed = true;
+            break;
+        };
+        if step.kind == Kind::Plain {
+            if !result.is_none() {
+                results.push(result);
+                if plan.firstresult {
+                    break;
+                }
+            }
+        } else if let Ok(generator) = started(result) {
+            let old = (step.kind == Kind::OldWrapper).then_some(&step.hook_impl);
+            waiting.push(Waiting { generator, old });
+        } else {
+            failed = true;
+            break;
+        }
+    }
+    let outcome = match failed {
+        false => Ok(if plan.firstresult { results.first() } else { results.into_list()? }),
+        true if waiting.is_empty() => return Err(Raised),
+        true => Err(take_raised()),
+    };
+    unwind(hook, waiting, outcome)
+}
+
+fn started(generator: Obj) -> Res<Obj> {
+    match generator::start(&generator)? {
+        Resumed::Yielded => Ok(generator),
+        Resumed::Returned(_) => Err(generator::misbehaved(&generator, "did not yield")),
+        Resumed::Raised(exception) => Err(raise(exception)),
+    }
+}
+
+/// Resumes the wrappers, the innermost first, each with what the one inside it made of the outcome.
+fn unwind(hook: &Obj, mut waiting: Vec<Waiting<'_>>, mut outcome: Result<Obj, Obj>) -> Res<Obj> {
+    while let Some(Waiting { generator, old }) = waiting.pop() {
+        outcome = match old {
+            Some(hook_impl) => after_old_wrapper(hook, hook_impl, &generator, outcome),
+            None => after_wrapper(&generator, outcome)?,
+        };
+    }
+    outcome.map_err(raise)
+}
+
+/// A wrapper's `return` is the new result, an exception that leaves it the new exception.
+///
+/// The error of a second `yield` passes by the wrappers outside.
+fn after_wrapper(generator: &Obj, outcome: Result<Obj, Obj>) -> Res<Result<Obj, Obj>> {
+    let resumed = match &outcome {
+        Ok(result) => generator::send(generator, result),
+        Err(exception) => generator::throw(generator, exception),
+    };
+    match resumed {
+        Resumed::Returned(value) => Ok(Ok(value)),
+        Resumed::Raised(exception) => {
+            if let Err(pending) = outcome {
+                match generator::stop_became_runtime_error(&exception, &pending) {
+                    Ok(true) => {
+                        return Ok(Err(match generator::close(generator) {
+                            Ok(()) => pending,
+                            Err(Raised) => take_raised(),
+                        }));
+                    }
+                    Ok(false) => {}
+                    Err(Raised) => return Ok(Err(take_raised())),
+                }
+            }
+            Ok(Err(exception))
+        }
+        Resumed::Yielded => match generator::close(generator) {
+            Ok(()) => Err(generator::misbehaved(generator, "has second yield")),
+            Err(Raised) => Ok(Err(take_raised())),
+        },
+    }
+}
+
+/// An old-style wrapper gets a `Result` and may change it; what it returns does not matter.
+fn after_old_wrapper(hook: &Obj, hook_impl: &Impl, generator: &Obj, outcome: Result<Obj, Obj>) -> Result<Obj, Obj> {
+    let pending = outcome.as_ref().err().cloned();
+    let result = match outcome {
+        Ok(value) => result::build(value, Obj::none()),
+        Err(exception) => result::build(Obj::none(), exception),
+    };
+    let result = result.map_err(|Raised| take_raised())?;
+    match generator::send(generator, &result) {
+        Resumed::Returned(_) => {}
+        Resumed::Raised(exception) => {
+            let exception = match warn_of_teardown(hook, hook_impl, &exception) {
+                Ok(()) => exception,
+                Err(Raised) => in_context(take_raised(), exception),
+            };
+            return Err(closed(generator, exception));
+        }
+        Resumed::Yielded => {
+            let Raised = generator::misbehaved(generator, "has second yield");
+            return Err(closed(generator, take_raised()));
+        }
+    }
+    result::outcome(&result).map_err(|exception| {
+        if !generator::is_stop_iteration(&exception) || pending.is_some_and(|pending| pending.is(&exception)) {
+            return exception;
+        }
+        generator::stop_as_runtime_error(exception)
+    })
+}
+
+/// Closes a generator that ended with an exception; one that `close` raises comes instead.
+fn closed(generator: &Obj, exception: Obj) -> Obj {
+    match generator::close(generator) {
+        Ok(()) => exception,
+        Err(Raised) => in_context(take_raised(), exception),
+    }
+}
+
+fn in_context(exception: Obj, context: Obj) -> Obj {
+    if !exception.is(&context) {
+        unsafe { ffi::PyException_SetContext(exception.as_ptr(), context.into_ptr()) };
+    }
+    exception
+}
+
+/// Attributed to the code that called the hook: no frame of ours lies between.
+fn warn_of_teardown(hook: &Obj, hook_impl: &Impl, exception: &Obj) -> Res<()> {
+    let class = exception.type_of().attr(&state().names.type_name)?.display()?;
+    let text = format!(
+        "A plugin raised an exception during an old-style hookwrapper teardown.\n\
+         Plugin: {}, Hook: {}\n{class}: {}\n\
+         For more information see https://pluggy.readthedocs.io/en/stable/api_reference.html#pluggy.PluggyTeardownRaisedWarning",
+        hook_impl.plugin_name().display()?,
+        hook.display()?,
+        exception.display()?,
+    );
+    warn(&super::state::python(c"crow_hooks._errors", "PluggyTeardownRaisedWarning")?, &text)
+}
+
+/// `warnings.warn` at the Python code that is running.
+pub(super) fn warn(category: &Obj, text: &str) -> Res<()> {
+    let text = std::ffi::CString::new(text.replace('\0', "\\0")).unwrap_or_default();
+    super::object::check(unsafe { ffi::PyErr_WarnEx(category.as_ptr(), text.as_ptr(), 1) }).map(drop)
+}
+
+/// The results of a call, on the stack while they are few.
+struct Results {
+    count: usize,
+    few: [Option<Obj>; Self::FEW],
+    more: Vec<Obj>,
+}
+
+impl Results {
+    const FEW: usize = 12;
+
+    #[inline]
+    fn new() -> Self {
+        Self { count: 0, few: [const { None }; Self::FEW], more: Vec::new() }
+    }
+
+    #[inline]
+    fn push(&mut self, result: Obj) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = Some(result);
+            self.count += 1;
+        } else {
+            self.more.push(result);
+        }
+    }
+
+    fn first(mut self) -> Obj {
+        self.few[0].take().unwrap_or_else(Obj::none)
+    }
+
+    #[inline]
+    fn into_list(mut self) -> Res<Obj> {
+        unsafe {
+            let list = Obj::owned(ffi::PyList_New((self.count + self.more.len()) as Py_ssize_t))?;
+            let mut at = 0;
+            let mut put = |item: Obj| {
+                #[cfg(not(Py_LIMITED_API))]
+                ffi::PyList_SET_ITEM(list.as_ptr(), at, item.into_ptr());
+                #[cfg(Py_LIMITED_API)]
+                ffi::PyList_SetItem(list.as_ptr(), at, item.into_ptr());
+                at += 1;
+            };
+            for place in &mut self.few[..self.count] {
+                if let Some(item) = place.take() {
+                    put(item);
+                }
+            }
+            for item in self.more {
+                put(item);
+            }
+            Ok(list)
+        }
+    }
+}
