@@ -43,6 +43,17 @@ pub fn python() -> PathBuf {
     expect(folder().join("python/bin/python"), "the official Python client")
 }
 
+/// The script of the MCP server `everything`, for `node`.
+pub fn mcp_everything() -> PathBuf {
+    let script = "mcp-node/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+    expect(folder().join(script), "the MCP server from npm")
+}
+
+/// The Python interpreter that has the MCP servers `mcp_server_time` and `mcp_server_git`.
+pub fn mcp_python() -> PathBuf {
+    expect(folder().join("mcp-python/bin/python"), "the MCP servers from PyPI")
+}
+
 /// The program that drives an agent with one of the official clients: `drive.mjs` or `drive.py`.
 pub fn driver(name: &str) -> PathBuf {
     package().join("clients").join(name)

@@ -10,6 +10,7 @@ usage: cargo xtask setup
 Installs the official ACP clients that the tests drive the binary with, below target/test-deps:
   node/    the TypeScript client (with the protocol's JSON Schema) and acpx, as tests/clients/package-lock.json says
   python/  the Python client and pluggy in a virtual environment, as tests/clients/requirements.txt says
+  mcp-node/, mcp-python/  MCP servers of others, as package-lock.json and requirements.txt in tests/servers say
   pgserver/  PostgreSQL with pgvector, where the system has no pgvector of its own
 Nothing outside that folder changes. What the system lacks is named, one line each, and left to you.
 Does nothing when everything is there already.";
@@ -19,8 +20,10 @@ pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
     if !missing.is_empty() {
         return Err(Failed::new(missing.join("\n             ")));
     }
-    node()?;
-    python()?;
+    node("node", "tests/clients", "the official TypeScript client, acpx")?;
+    python("python", "tests/clients", "the official Python client")?;
+    node("mcp-node", "tests/servers", "an MCP server")?;
+    python("mcp-python", "tests/servers", "MCP servers")?;
     pgvector()
 }
 
@@ -45,37 +48,39 @@ fn missing() -> Vec<String> {
     missing
 }
 
-fn node() -> Result<(), Failed> {
-    let folder = target().join("test-deps/node");
+/// Installs what the lock file in `from` names.
+fn node(folder: &str, from: &str, what: &str) -> Result<(), Failed> {
+    let folder = target().join("test-deps").join(folder);
     let sources = [".npmrc", "package.json", "package-lock.json"];
-    let wanted = contents(&sources)?;
+    let wanted = contents(from, &sources)?;
     if is_current(&folder, &wanted) {
         return Ok(());
     }
     make(&folder)?;
     for name in sources {
-        let from = root().join("tests/clients").join(name);
+        let from = root().join(from).join(name);
         fs::copy(&from, folder.join(name)).map_err(|error| Failed(format!("{}: {error}", from.display())))?;
     }
     let mut npm = command("npm");
     // Not `npm ci`: it refuses a lock file that lacks an optional package of another platform.
     npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
-    step("npm install (the official TypeScript client, acpx)", &mut npm)?;
+    step(&format!("npm install ({what})"), &mut npm)?;
     stamp(&folder, &wanted)
 }
 
-fn python() -> Result<(), Failed> {
-    let folder = target().join("test-deps/python");
-    let wanted = contents(&["requirements.txt"])?;
+/// Installs what the requirements in `from` name into a virtual environment.
+fn python(folder: &str, from: &str, what: &str) -> Result<(), Failed> {
+    let folder = target().join("test-deps").join(folder);
+    let wanted = contents(from, &["requirements.txt"])?;
     if is_current(&folder, &wanted) {
         return Ok(());
     }
     make(&folder)?;
     step("python3 -m venv", command("python3").args(["-m", "venv"]).arg(&folder))?;
-    let requirements = root().join("tests/clients/requirements.txt");
+    let requirements = root().join(from).join("requirements.txt");
     let mut pip = command(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
-    step("pip install (the official Python client)", &mut pip)?;
+    step(&format!("pip install ({what})"), &mut pip)?;
     stamp(&folder, &wanted)
 }
 
@@ -102,9 +107,9 @@ fn pgvector() -> Result<(), Failed> {
     }
 }
 
-fn contents(names: &[&str]) -> Result<String, Failed> {
+fn contents(from: &str, names: &[&str]) -> Result<String, Failed> {
     let read = |name: &&str| {
-        let path = root().join("tests/clients").join(name);
+        let path = root().join(from).join(name);
         fs::read_to_string(&path).map_err(|error| Failed(format!("{}: {error}", path.display())))
     };
     names.iter().map(read).collect()

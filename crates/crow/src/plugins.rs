@@ -37,6 +37,7 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "replay", "plays and records model conversations",
         crow_plugin_replay::plugin().embedded("demo", include_str!("demo/model.jsonl"));
     "compaction", "makes long conversations fit the model's window", crow_plugin_compaction::plugin();
+    "command-hooks", "runs your commands when something happens (hooks.json)", crow_plugin_command_hooks::plugin();
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
 };
 

@@ -11,6 +11,7 @@ mod compaction;
 mod conformance;
 mod crash;
 mod errors;
+mod mcp;
 mod official_clients;
 mod permissions;
 mod prompts;

@@ -13,14 +13,20 @@ impl Agent {
     pub async fn refresh(&self) {
         self.collect_providers().await;
         for session in self.sessions() {
-            match self.collect_offers(&session).await {
-                Ok(offers) => {
-                    session.state(|state| state.offers = offers);
-                    session.update(Update::Commands(session.commands()));
-                    session.update(Update::ConfigOptions(session.config_options()));
-                }
-                Err(error) => session.notify(Notice::new(Severity::Error, error.message)),
+            self.refresh_session(&session).await;
+        }
+    }
+
+    /// Asks the plugins again for what they offer this session, and tells its client what changed. Call it when what a
+    /// plugin offers has become another.
+    pub async fn refresh_session(&self, session: &Session) {
+        match self.collect_offers(session).await {
+            Ok(offers) => {
+                session.state(|state| state.offers = offers);
+                session.update(Update::Commands(session.commands()));
+                session.update(Update::ConfigOptions(session.config_options()));
             }
+            Err(error) => session.notify(Notice::new(Severity::Error, error.message)),
         }
     }
 
