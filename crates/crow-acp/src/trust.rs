@@ -164,7 +164,7 @@ impl Brought {
                 (&other.item.kind, &other.item.name, &other.item.path)
                     == (&judged.item.kind, &judged.item.name, &judged.item.path)
             };
-            let known = presented.items.iter().any(|other| *other == judged);
+            let known = presented.items.contains(&judged);
             presented.items.retain(|other| !same(other));
             let tell = presented.begun && !known && judged.state != TrustState::Trusted;
             let notice = tell.then(|| notice(session, std::slice::from_ref(&judged)));
