@@ -38,21 +38,37 @@ impl Host {
         plugins: Plugins,
         monitor: Option<Arc<dyn Monitor>>,
     ) -> Result<Self, Failure> {
-        logs::start(&config);
         let manager = PluginManager::new();
-        if let Some(monitor) = monitor {
-            manager.add_monitor(monitor);
-        }
         for name in config.blocked() {
             manager.block(name.as_str());
         }
         plugins
             .register(&manager)
             .map_err(|error| Failure::usage(format!("a plugin cannot be registered: {error}")))?;
+        Self::of(config, manager, plugins.notice, monitor).await
+    }
+
+    /// An agent of those plugins in `manager` that `config` does not switch off.
+    ///
+    /// # Errors
+    /// A plugin refuses the configuration.
+    pub(crate) async fn of(
+        config: Config,
+        manager: PluginManager,
+        notice: Option<&'static str>,
+        monitor: Option<Arc<dyn Monitor>>,
+    ) -> Result<Self, Failure> {
+        logs::start(&config);
+        if let Some(monitor) = monitor {
+            manager.add_monitor(monitor);
+        }
+        for name in config.blocked() {
+            manager.block(name.as_str());
+        }
         let installed = plugins::installed(&manager);
         let installed: Vec<&str> = installed.iter().map(String::as_str).collect();
         let mut notices = config.check_plugins(&installed);
-        notices.extend(plugins.notice.map(|notice| Notice::new(Severity::Warning, notice)));
+        notices.extend(notice.map(|notice| Notice::new(Severity::Warning, notice)));
         for notice in &notices {
             tracing::warn!("{}", notice.title);
         }

@@ -1,0 +1,67 @@
+//! For programs that put an agent of the built-in plugins together themselves, as the Python face does.
+
+use std::ffi::OsString;
+
+use crow_acp::crow_hooks::RegisterError;
+use crow_acp::{Agent, Overrides, PluginManager};
+use crow_plugin_system_prompt::SystemPrompt;
+
+use crate::args::Cli;
+use crate::host::{self, Host};
+use crate::plugins::{BUILT_IN, Plugins};
+
+/// Registers the built-in plugins. None of them opens or contacts anything before the agent starts.
+///
+/// # Errors
+/// A name is taken.
+pub fn built_in(plugins: &PluginManager) -> Result<(), RegisterError> {
+    Plugins::built_in().register(plugins)
+}
+
+/// The names of the built-in plugins.
+pub fn built_in_names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|plugin| plugin.name).collect()
+}
+
+/// Registers one built-in plugin; `role` is what `system-prompt` says the agent is, if not the default.
+///
+/// # Errors
+/// The name is taken.
+pub fn register_built_in(plugins: &PluginManager, name: &str, role: Option<&str>) -> Result<(), RegisterError> {
+    if let Some(role) = role {
+        return plugins.register_as(name, SystemPrompt::new(role)).map(drop);
+    }
+    BUILT_IN.iter().filter(|plugin| plugin.name == name).try_for_each(|plugin| (plugin.register)(plugins))
+}
+
+/// An agent of these plugins, with the configuration of this process: files, environment and what `overrides` says. It
+/// has not started anything yet. The log goes to `CROW_HOME/logs` from here on.
+///
+/// # Errors
+/// The configuration cannot be used, or a plugin refuses it.
+pub async fn agent(plugins: PluginManager, overrides: Overrides) -> Result<Agent, EmbedError> {
+    let config = host::config(overrides).map_err(|failure| EmbedError(failure.what))?;
+    let host = Host::of(config, plugins, None, None).await.map_err(|failure| EmbedError(failure.what))?;
+    Ok(host.agent)
+}
+
+/// Why there is no agent.
+#[derive(Debug)]
+pub struct EmbedError(String);
+
+impl std::fmt::Display for EmbedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EmbedError {}
+
+/// The `crow` command of these arguments (without the program's name), with further plugins as in
+/// [`main_with`](crate::main_with). Gives the exit code instead of ending the process.
+pub fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    register: fn(&PluginManager) -> Result<(), RegisterError>,
+) -> u8 {
+    crate::end(Cli::parse(args), Plugins::and(register)) as u8
+}
