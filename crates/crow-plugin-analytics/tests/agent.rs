@@ -307,12 +307,12 @@ async fn a_budget_of_the_session_warns_then_refuses() {
     let refused = stage.prompt(&[]).await;
     assert_eq!(refused.stop_reason, StopReason::Refusal);
     let why = refused.error.unwrap().message;
-    assert!(why.contains("the budget of this session is used up: $0.53 of $0.40"), "{why}");
+    assert!(why.contains("the budget of this session is used up: $0.52 of $0.40"), "{why}");
     assert_eq!(stage.session.messages().len(), messages, "a refused prompt is not part of the conversation");
     assert_eq!(warnings(), 1);
     // Another session has its own, and the commands work all the same.
     stage.agent.prompt(&stage.session, Message::user("/cost")).await;
-    assert!(stage.said().contains("| this session | $0.53 | $0.40 | $0.00 |"), "{}", stage.said());
+    assert!(stage.said().contains("| this session | $0.52 | $0.40 | $0.00 |"), "{}", stage.said());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The command line, read into what it asks for.
 
 mod sessions;
+mod stats;
 
 use std::ffi::OsString;
 
@@ -12,6 +13,7 @@ use crate::help::Topic;
 use crate::plugins::Plugins;
 
 pub(crate) use sessions::{Format, Sessions};
+pub(crate) use stats::Stats;
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -47,6 +49,7 @@ pub(crate) enum Command {
         name: Option<String>,
     },
     Sessions(Sessions),
+    Stats(Stats),
     /// The file of an earlier Crow.
     Import(String),
     Plugin(Plugin),
@@ -125,6 +128,7 @@ struct Given {
     init: Init,
     keep: bool,
     sessions: sessions::Options,
+    stats: Stats,
     /// `--yes`, whoever takes it.
     yes: bool,
     list: bool,
@@ -150,6 +154,7 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
             Topic::Plugins,
             Topic::Hooks,
             Topic::Sessions,
+            Topic::Stats,
             Topic::Import,
             Topic::Plugin,
             Topic::Trust,
@@ -164,7 +169,11 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
     ("all", None, &[Topic::Trust]),
     ("list", None, &[Topic::Trust]),
     ("revoke", None, &[Topic::Trust]),
-    ("here", None, &[Topic::Sessions]),
+    ("here", None, &[Topic::Sessions, Topic::Stats]),
+    ("since", None, &[Topic::Stats]),
+    ("by", None, &[Topic::Stats]),
+    ("csv", None, &[Topic::Stats]),
+    ("html", None, &[Topic::Stats]),
     ("limit", None, &[Topic::Sessions]),
     ("format", None, &[Topic::Sessions]),
     ("output", Some('o'), &[Topic::Sessions]),
@@ -274,7 +283,11 @@ impl Given {
             "json" => self.json = true,
             "trace-hooks" => self.trace_hooks = true,
             "keep" => self.keep = true,
-            "here" => self.sessions.here = true,
+            "here" => (self.sessions.here, self.stats.here) = (true, true),
+            "since" => self.stats.since = Some(value()?),
+            "by" => self.stats.by = Some(value()?),
+            "csv" => self.stats.csv = true,
+            "html" => self.stats.html = Some(value()?),
             "dry-run" => self.sessions.dry_run = true,
             "format" | "output" | "days" | "limit" => self.sessions.set(name, value()?)?,
             "yes" => (self.init.yes, self.yes) = (true, true),
@@ -321,6 +334,7 @@ impl Given {
             Topic::Plugins => Command::Plugins,
             Topic::Hooks => Command::Hooks { name: words.next() },
             Topic::Sessions => Command::Sessions(self.sessions(words)?),
+            Topic::Stats => Command::Stats(std::mem::take(&mut self.stats).checked(self.json)?),
             Topic::Import => Command::Import(Self::import(words)?),
             Topic::Trust => Command::Trust(self.trust(words)?),
             Topic::Plugin => Command::Plugin(Plugin { verb: self.verb(words)?, source: self.source.take() }),
@@ -543,7 +557,7 @@ mod tests {
             &["fix my tests"],
             expect![[r#"
             crow: there is no command `fix my tests`
-              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions, import, plugin, trust.
+              The commands are run, acp, demo, init, doctor, plugins, hooks, sessions, stats, import, plugin, trust.
               For a task: crow run "…""#]],
         );
         refused(

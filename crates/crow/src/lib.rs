@@ -107,6 +107,7 @@ fn run(cli: &Cli) -> Result<Exit, Failure> {
             Command::Plugins => commands::plugins::run(cli).await,
             Command::Hooks { name } => commands::hooks::run(cli, name.as_deref()).await,
             Command::Sessions(sessions) => commands::sessions::run(cli, sessions).await,
+            Command::Stats(stats) => commands::stats::run(cli, stats),
             Command::Import(file) => commands::import::run(cli, file).await,
             Command::Plugin(plugin) => commands::plugin::run(cli, plugin).await,
             Command::Trust(trust) => commands::trust::run(cli, trust).await,

@@ -39,6 +39,7 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "compaction", "makes long conversations fit the model's window", crow_plugin_compaction::plugin();
     "command-hooks", "runs your commands when something happens (hooks.json)", crow_plugin_command_hooks::plugin();
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
+    "analytics", "counts tokens, money and time; budgets", crow_plugin_analytics::plugin();
 };
 
 /// Registers what a program has beyond the built-in plugins.

@@ -10,5 +10,6 @@ pub(crate) mod plugin;
 pub(crate) mod plugins;
 pub(crate) mod run;
 pub(crate) mod sessions;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod trust;
