@@ -77,7 +77,7 @@ impl Protected {
         let last = names.last().copied().unwrap_or_default();
         is(last, "hooks.json")
             || is(last, ".mcp.json")
-            || names.iter().any(|name| is(name, ".crow"))
+            || names.iter().any(|name| is(name, ".crow") || is(name, ".claude"))
             || names.windows(2).any(|pair| is(pair[0], ".git") && (is(pair[1], "hooks") || is(pair[1], "config")))
     }
 
@@ -87,7 +87,7 @@ impl Protected {
         let lower = command.to_ascii_lowercase();
         let ends = |at: usize| !lower[at..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
         let named = |name: &str| lower.match_indices(name).any(|(at, name)| ends(at + name.len()));
-        [".crow", "hooks.json", ".mcp.json", ".git/hooks", ".git/config"].into_iter().any(named)
+        [".crow", ".claude", "hooks.json", ".mcp.json", ".git/hooks", ".git/config"].into_iter().any(named)
             || self.spelled.iter().any(|home| command.contains(home.as_str()))
     }
 }
@@ -162,6 +162,7 @@ mod tests {
         let protected = Protected::new(&home, std::slice::from_ref(&workspace));
         for path in [
             ".crow/config.toml",
+            ".claude/settings.json",
             ".crow",
             "sub/.crow/x",
             "hooks.json",
