@@ -28,7 +28,7 @@ fn the_editors_servers_reach_the_model_and_every_call_is_asked_for() {
     assert_eq!(stage.tool_result(), "Echo: hello");
     assert_eq!(stage.permissions_asked(), 1);
     let requests = stage.server.requests();
-    let tools = requests[0].body["tools"].as_array().expect("tools").clone();
+    let tools = requests[0].json()["tools"].as_array().expect("tools").clone();
     assert!(tools.iter().any(|tool| tool["function"]["name"] == "mcp__everything__get-sum"), "{tools:#?}");
     let call = turn.tool_calls().remove(0);
     assert_eq!(call["title"], "everything: Echo Tool", "{call:#}");
