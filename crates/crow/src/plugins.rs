@@ -42,6 +42,9 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "analytics", "counts tokens, money and time; budgets", crow_plugin_analytics::plugin();
 };
 
+/// Those that write down what happens. Commands that only look do without.
+pub(crate) const KEEPERS: [&str; 2] = ["persistence", "analytics"];
+
 /// Registers what a program has beyond the built-in plugins.
 pub(crate) type Register = fn(&PluginManager) -> Result<(), RegisterError>;
 

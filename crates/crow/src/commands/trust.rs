@@ -10,6 +10,7 @@ use crate::args::{Cli, Trust};
 use crate::dialog::{ask, say};
 use crate::exit::{Exit, Failure};
 use crate::host::{self, Host};
+use crate::plugins;
 use crate::render::{Palette, Style, clean};
 use crate::time::ago;
 
@@ -18,7 +19,9 @@ use crate::time::ago;
 /// # Errors
 /// The directory or the configuration cannot be used, or what is trusted cannot be read or kept.
 pub(crate) async fn run(cli: &Cli, command: &Trust) -> Result<Exit, Failure> {
-    let host = Host::new(host::config(cli.overrides.clone())?, cli.plugins, None).await?;
+    let mut overrides = cli.overrides.clone();
+    overrides.blocked.extend(plugins::KEEPERS.map(str::to_owned));
+    let host = Host::new(host::config(overrides)?, cli.plugins, None).await?;
     let agent = &host.agent;
     match command {
         Trust::List => list(agent, cli.json),
