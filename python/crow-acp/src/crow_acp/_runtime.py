@@ -42,7 +42,6 @@ def attach(loop: asyncio.AbstractEventLoop) -> None:
     global _loop
     _loop = loop
     loop.add_reader(_crow.attach(), _crow.drain)
-    _crow.drain()
 
 
 def detach() -> None:
@@ -67,7 +66,7 @@ def run_loop() -> None:
             except (SystemExit, KeyboardInterrupt) as error:
                 print(f"a task of a plugin ended with {error!r}", file=sys.stderr)
     finally:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, asyncio.CancelledError):
             for task in asyncio.all_tasks(loop):
                 task.cancel()
             loop.run_until_complete(asyncio.wait_for(_settle(), 0.2))
