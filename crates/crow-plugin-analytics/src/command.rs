@@ -71,12 +71,8 @@ fn usage(session: &Figures, today: &Figures, context: u64, window: Option<u64>, 
         "| | requests | read | of it cached | written | of it reasoning | cost |\n|---|--:|--:|--:|--:|--:|--:|\n",
     );
     for (name, figures) in [("this session", session), ("today", today)] {
-        let tokens = [
-            figures.input_tokens,
-            figures.cached_input_tokens,
-            figures.output_tokens,
-            figures.reasoning_tokens,
-        ];
+        let tokens =
+            [figures.input_tokens, figures.cached_input_tokens, figures.output_tokens, figures.reasoning_tokens];
         let [read, cached, written, reasoning] = tokens.map(grouped);
         let cost = figures.cost_in_words();
         let requests = grouped(figures.requests);

@@ -53,9 +53,23 @@ impl Report {
 
 fn groups(by: &str, groups: &[Group]) -> String {
     let head = [
-        by, "runs", "requests", "failed", "retries", "input_tokens", "cached_input_tokens", "output_tokens",
-        "reasoning_tokens", "estimated", "cost_usd", "unpriced", "first_token_ms", "tokens_per_second", "tool_calls",
-        "tool_failures", "compactions",
+        by,
+        "runs",
+        "requests",
+        "failed",
+        "retries",
+        "input_tokens",
+        "cached_input_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "estimated",
+        "cost_usd",
+        "unpriced",
+        "first_token_ms",
+        "tokens_per_second",
+        "tool_calls",
+        "tool_failures",
+        "compactions",
     ];
     table(
         &head,
@@ -115,10 +129,8 @@ mod tests {
     fn cells_are_quoted_and_are_no_formulas() {
         let figures = Figures { requests: 2, cost: Some(0.5), ..Figures::default() };
         let group = |name: &str| Group { name: name.to_owned(), figures: figures.clone() };
-        let report = Report {
-            by_project: vec![group("/a, \"b\""), group("=cmd()"), group("/plain")],
-            ..Report::default()
-        };
+        let report =
+            Report { by_project: vec![group("/a, \"b\""), group("=cmd()"), group("/plain")], ..Report::default() };
         let csv = report.csv("project").unwrap();
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[0].starts_with("project,runs,requests"));

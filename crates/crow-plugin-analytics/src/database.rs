@@ -163,7 +163,8 @@ fn set_up(connection: &mut Connection, empty: bool) -> rusqlite::Result<()> {
         // Another process may have been faster.
         if transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i32>(0))? == 0 {
             transaction.execute_batch(SCHEMA)?;
-            transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"))?;
+            transaction
+                .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"))?;
         }
         transaction.commit()?;
     }

@@ -48,7 +48,8 @@ impl HookTimes {
 
 impl Monitor for HookTimes {
     fn impl_finished(&self, which: &ImplInfo, outcome: ImplOutcome<'_>, took: Duration) {
-        let failed = matches!(outcome, ImplOutcome::Failed(_));
+        // A wrapper hands on the errors of what it wraps.
+        let failed = matches!(outcome, ImplOutcome::Failed(error) if error.plugin() == &*which.plugin);
         self.add(&which.plugin, which.hook, which.wrapper, failed, took);
     }
 }

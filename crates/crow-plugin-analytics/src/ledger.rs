@@ -293,9 +293,7 @@ impl Ledger {
     pub fn is_day(&self, day: &str) -> Result<bool, AnalyticsError> {
         let sql = "SELECT date(?1, '+0 days') = ?1";
         let found = self.connection.query_row(sql, [day], |row| row.get::<_, Option<bool>>(0)).optional();
-        found
-            .map(|found| found.flatten() == Some(true))
-            .map_err(|error| AnalyticsError::sqlite(&self.path, &error))
+        found.map(|found| found.flatten() == Some(true)).map_err(|error| AnalyticsError::sqlite(&self.path, &error))
     }
 }
 

@@ -28,7 +28,9 @@ impl Report {
         );
         match &self.first_day {
             None => page += "<p class=\"dim\">Nothing was recorded in this time.</p>\n</header>\n",
-            Some(first) if *first == self.last_day => put(&mut page, &format!("<p class=\"dim\">{first}</p>\n</header>\n")),
+            Some(first) if *first == self.last_day => {
+                put(&mut page, &format!("<p class=\"dim\">{first}</p>\n</header>\n"))
+            }
             Some(first) => put(&mut page, &format!("<p class=\"dim\">{first} to {}</p>\n</header>\n", self.last_day)),
         }
         if self.first_day.is_some() {
@@ -47,23 +49,38 @@ impl Report {
 
     fn tiles(&self, page: &mut String) {
         let total = &self.total;
-        let mut tiles = vec![
-            ("Cost", total.cost.map_or_else(|| total.cost_in_words(), dollars), match total.unpriced {
-                0 => format!("{} a run", total.cost.map_or_else(|| dollars(0.0), |cost| dollars(cost / total.runs.max(1) as f64))),
-                unpriced => format!("and {} of unknown price", counted(unpriced, "request")),
-            }),
+        let tiles = [
+            (
+                "Cost",
+                total.cost.map_or_else(|| total.cost_in_words(), dollars),
+                match total.unpriced {
+                    0 => format!(
+                        "{} a run",
+                        total.cost.map_or_else(|| dollars(0.0), |cost| dollars(cost / total.runs.max(1) as f64))
+                    ),
+                    unpriced => format!("and {} of unknown price", counted(unpriced, "request")),
+                },
+            ),
             (
                 "Tokens",
                 compact(total.tokens()),
-                format!("{} read, {} written", compact(total.input_tokens), compact(total.output_tokens)),
+                format!(
+                    "{} read, {} written{}",
+                    compact(total.input_tokens),
+                    compact(total.output_tokens),
+                    match total.reasoning_tokens {
+                        0 => String::new(),
+                        reasoning => format!(" ({} reasoning)", percent(reasoning, total.output_tokens)),
+                    }
+                ),
             ),
             ("From the cache", percent(total.cached_input_tokens, total.input_tokens), "of the tokens read".to_owned()),
-            ("Requests", compact(total.requests), format!("{}, {}", counted(total.runs, "run"), counted(total.compactions, "compaction"))),
             (
-                "First token",
-                total.first_token_ms.map_or_else(|| "–".to_owned(), milliseconds),
-                "median".to_owned(),
+                "Requests",
+                compact(total.requests),
+                format!("{}, {}", counted(total.runs, "run"), counted(total.compactions, "compaction")),
             ),
+            ("First token", total.first_token_ms.map_or_else(|| "–".to_owned(), milliseconds), "median".to_owned()),
             (
                 "Speed",
                 total.tokens_per_second.map_or_else(|| "–".to_owned(), |speed| format!("{speed:.0}/s")),
@@ -74,16 +91,8 @@ impl Report {
                 percent(total.tool_calls - total.tool_failures, total.tool_calls),
                 format!("of {} worked", counted(total.tool_calls, "call")),
             ),
-            (
-                "Failed requests",
-                compact(total.failed),
-                format!("{} put again", counted(total.retries, "request")),
-            ),
+            ("Failed requests", compact(total.failed), format!("{} put again", counted(total.retries, "request"))),
         ];
-        if total.reasoning_tokens > 0 {
-            let note = "of the tokens written".to_owned();
-            tiles.insert(3, ("Reasoning", percent(total.reasoning_tokens, total.output_tokens), note));
-        }
         *page += "<dl class=\"tiles\">\n";
         for (name, figure, note) in tiles {
             put(page, &format!("<div><dt>{name}</dt><dd class=\"figure\">{}</dd>", escape(&figure)));
@@ -110,7 +119,8 @@ impl Report {
         };
         columns(page, "", "Tokens by day", &self.by_day, tokens, say, |top| compact(top as u64));
         if self.total.cost.is_some() {
-            *page += "<ul class=\"legend small\" style=\"margin-top:1rem\"><li style=\"--of:var(--money)\">cost</li></ul>\n";
+            *page +=
+                "<ul class=\"legend small\" style=\"margin-top:1rem\"><li style=\"--of:var(--money)\">cost</li></ul>\n";
             let cost = |figures: &Figures| vec![("money", figures.cost.unwrap_or(0.0))];
             columns(page, " low", "Cost by day", &self.by_day, cost, Figures::cost_in_words, dollars);
         }
@@ -124,9 +134,9 @@ impl Report {
         if self.by_model.is_empty() {
             return;
         }
-        *page += "<section aria-labelledby=\"models\">\n<h2 id=\"models\">Models</h2>\n<div class=\"scroll\"><table>\n<thead><tr>\
-                  <th scope=\"col\">Model</th><th scope=\"col\" aria-label=\"Share of tokens\"></th><th scope=\"col\">Tokens</th>\
-                  <th scope=\"col\">Requests</th><th scope=\"col\">Failed</th><th scope=\"col\">Cost</th><th scope=\"col\">First token</th>\
+        *page += "<section aria-labelledby=\"models\">\n<h2 id=\"models\">Models</h2>\n<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>\
+                  <th scope=\"col\">Model</th><th scope=\"col\" class=\"bar\" aria-label=\"Share of tokens\"></th><th scope=\"col\">Tokens</th>\
+                  <th scope=\"col\">Cost</th><th scope=\"col\">Requests</th><th scope=\"col\">Failed</th><th scope=\"col\">First token</th>\
                   <th scope=\"col\">Tokens/s</th></tr></thead>\n<tbody>\n";
         let most = self.by_model.iter().map(|group| group.figures.tokens()).max().unwrap_or(0).max(1) as f64;
         for Group { name, figures } in &self.by_model {
@@ -139,15 +149,15 @@ impl Report {
             put(
                 page,
                 &format!(
-                    "<tr><th scope=\"row\">{}</th><td class=\"bar\">{}</td><td>{}</td><td>{}</td><td{}>{}</td><td>{}</td>\
+                    "<tr><th scope=\"row\">{}</th><td class=\"bar\">{}</td><td>{}</td><td>{}</td><td>{}</td><td{}>{}</td>\
                      <td>{}</td><td>{}</td></tr>\n",
                     escape(name),
                     track(&parts),
                     compact(figures.tokens()),
+                    figures.cost_in_words(),
                     grouped(figures.requests),
                     if figures.failed > 0 { " class=\"bad\"" } else { "" },
                     grouped(figures.failed),
-                    figures.cost_in_words(),
                     figures.first_token_ms.map_or_else(|| "–".to_owned(), milliseconds),
                     figures.tokens_per_second.map_or_else(|| "–".to_owned(), |speed| format!("{speed:.0}")),
                 ),
@@ -162,7 +172,7 @@ impl Report {
         }
         *page += "<section aria-labelledby=\"tools\">\n<h2 id=\"tools\">Tools</h2>\n<ul class=\"legend small\">\
                   <li style=\"--of:var(--good)\">worked</li><li style=\"--of:var(--bad)\">failed, denied or cancelled</li></ul>\n\
-                  <div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">Tool</th><th scope=\"col\" aria-label=\"Share of calls\"></th>\
+                  <div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">Tool</th><th scope=\"col\" class=\"bar\" aria-label=\"Share of calls\"></th>\
                   <th scope=\"col\">Calls</th><th scope=\"col\">Failed</th><th scope=\"col\">Denied</th><th scope=\"col\">Cancelled</th>\
                   <th scope=\"col\">Mean</th><th scope=\"col\">Longest</th></tr></thead>\n<tbody>\n";
         let most = self.tools.iter().map(|tool| tool.calls).max().unwrap_or(0).max(1) as f64;
@@ -193,10 +203,11 @@ impl Report {
         if self.plugins.is_empty() {
             return;
         }
-        *page += "<section aria-labelledby=\"plugins\">\n<h2 id=\"plugins\">Plugins</h2>\n<div class=\"scroll\"><table>\n\
-                  <caption>Time in their hooks. Waiting for a model, a tool or you is counted apart; a wrapper's time is not \
-                  counted, because what it wraps is in it.</caption>\n<thead><tr><th scope=\"col\">Plugin</th>\
-                  <th scope=\"col\" aria-label=\"Share of time\"></th><th scope=\"col\">In hooks</th><th scope=\"col\">Waiting</th>\
+        *page += "<section aria-labelledby=\"plugins\">\n<h2 id=\"plugins\">Plugins</h2>\n<p class=\"small dim\">Time in their \
+                  hooks. Waiting for a model, a tool or you is counted apart; a wrapper's time is not counted, because what it \
+                  wraps is in it.</p>\n<div class=\"scroll\" tabindex=\"0\"><table>\n\
+                  <thead><tr><th scope=\"col\">Plugin</th>\
+                  <th scope=\"col\" class=\"bar\" aria-label=\"Share of time\"></th><th scope=\"col\">In hooks</th><th scope=\"col\">Waiting</th>\
                   <th scope=\"col\">Longest</th><th scope=\"col\">Calls</th><th scope=\"col\">Errors</th></tr></thead>\n<tbody>\n";
         let most = self.plugins.iter().map(|plugin| plugin.own_ms).fold(f64::MIN_POSITIVE, f64::max);
         for plugin in &self.plugins {
@@ -206,16 +217,16 @@ impl Report {
                     "<tr><th scope=\"row\">{}</th><td class=\"bar\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td{}>{}</td></tr>\n",
                     escape(&plugin.plugin),
                     track(&[("read", plugin.own_ms / most)]),
-                    milliseconds(plugin.own_ms),
-                    if plugin.waiting_ms > 0.0 { milliseconds(plugin.waiting_ms) } else { "–".to_owned() },
-                    milliseconds(plugin.longest_ms),
+                    some_time(plugin.own_ms),
+                    some_time(plugin.waiting_ms),
+                    some_time(plugin.longest_ms),
                     grouped(plugin.calls),
                     if plugin.errors > 0 { " class=\"bad\"" } else { "" },
                     grouped(plugin.errors),
                 ),
             );
         }
-        *page += "</tbody></table></div>\n<details><summary>Hook by hook</summary>\n<div class=\"scroll\"><table>\n<thead><tr>\
+        *page += "</tbody></table></div>\n<details><summary>Hook by hook</summary>\n<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>\
                   <th scope=\"col\">Plugin</th><th scope=\"col\">Hook</th><th scope=\"col\">Total</th><th scope=\"col\">Mean</th>\
                   <th scope=\"col\">Longest</th><th scope=\"col\">Calls</th><th scope=\"col\">Errors</th></tr></thead>\n<tbody>\n";
         for hook in &self.hooks {
@@ -254,26 +265,37 @@ impl Report {
         if self.ends.is_empty() {
             return;
         }
-        *page += "<section aria-labelledby=\"ends\">\n<h2 id=\"ends\">How runs ended</h2>\n<div class=\"scroll\"><table>\n<thead><tr>\
-                  <th scope=\"col\">Reason</th><th scope=\"col\" aria-label=\"Share of runs\"></th><th scope=\"col\">Runs</th></tr></thead>\n<tbody>\n";
+        *page += "<section aria-labelledby=\"ends\">\n<h2 id=\"ends\">How runs ended</h2>\n<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>\
+                  <th scope=\"col\">Reason</th><th scope=\"col\" class=\"bar\" aria-label=\"Share of runs\"></th><th scope=\"col\">Runs</th></tr></thead>\n<tbody>\n";
         let most = self.ends.values().max().copied().unwrap_or(1).max(1) as f64;
-        for (reason, runs) in &self.ends {
-            let colour = if matches!(reason.as_str(), "end_turn") { "good" } else { "written" };
+        let mut ends: Vec<(&String, &u64)> = self.ends.iter().collect();
+        ends.sort_by_key(|(_, runs)| std::cmp::Reverse(**runs));
+        for (reason, runs) in ends {
+            let colour = if reason == "end_turn" { "good" } else { "written" };
             let bar = track(&[(colour, *runs as f64 / most)]);
             put(
                 page,
                 &format!(
                     "<tr><th scope=\"row\">{}</th><td class=\"bar\">{bar}</td><td>{}</td></tr>\n",
-                    escape(&reason.replace('_', " ")),
+                    escape(&ending(reason)),
                     grouped(*runs)
                 ),
             );
         }
         *page += "</tbody></table></div>\n";
         if !self.errors.is_empty() {
-            let kinds: Vec<String> =
-                self.errors.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.replace('_', " "))).collect();
-            put(page, &format!("<p class=\"small dim\">Failed requests: {}</p>\n", escape(&kinds.join(", "))));
+            let kinds: Vec<String> = self
+                .errors
+                .iter()
+                .map(|(kind, count)| format!("{} {}", grouped(*count), kind.replace('_', " ")))
+                .collect();
+            put(
+                page,
+                &format!(
+                    "<p class=\"small dim\" style=\"margin:.75rem 0 0\">Failed requests: {}</p>\n",
+                    escape(&kinds.join(", "))
+                ),
+            );
         }
         *page += "</section>\n";
     }
@@ -283,7 +305,7 @@ fn group_table(page: &mut String, head: &str, groups: &[&Group]) {
     put(
         page,
         &format!(
-            "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">{head}</th><th scope=\"col\">Runs</th><th scope=\"col\">Requests</th>\
+            "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">{head}</th><th scope=\"col\">Runs</th><th scope=\"col\">Requests</th>\
              <th scope=\"col\">Read</th><th scope=\"col\">Cached</th><th scope=\"col\">Written</th><th scope=\"col\">Tool calls</th>\
              <th scope=\"col\">Cost</th></tr></thead>\n<tbody>\n"
         ),
@@ -297,11 +319,10 @@ fn group_table(page: &mut String, head: &str, groups: &[&Group]) {
             figures.output_tokens,
             figures.tool_calls,
         ];
-        let cells: String = counts.iter().map(|count| format!("<td>{}</td>", grouped(*count))).collect();
-        put(
-            page,
-            &format!("<tr><th scope=\"row\">{}</th>{cells}<td>{}</td></tr>\n", escape(name), figures.cost_in_words()),
-        );
+        let cells: String = counts.iter().map(|count| format!("<td>{}</td>", compact(*count))).collect();
+        let class = if name.starts_with('/') { " class=\"path\"" } else { "" };
+        let cost = figures.cost_in_words();
+        put(page, &format!("<tr><th scope=\"row\"{class}>{}</th>{cells}<td>{cost}</td></tr>\n", escape(name)));
     }
     *page += "</tbody></table></div>\n";
 }
@@ -349,7 +370,9 @@ fn columns(
                 let x = at * 10 + 1;
                 put(
                     &mut rects,
-                    &format!("<rect x=\"{x}\" y=\"{y:.2}\" width=\"8\" height=\"{height:.2}\" fill=\"var(--{colour})\"/>"),
+                    &format!(
+                        "<rect x=\"{x}\" y=\"{y:.2}\" width=\"8\" height=\"{height:.2}\" fill=\"var(--{colour})\"/>"
+                    ),
                 );
             }
         }
@@ -375,7 +398,9 @@ fn track(parts: &[(&str, f64)]) -> String {
     let spans: String = parts
         .iter()
         .filter(|(_, share)| *share > 0.0)
-        .map(|(colour, share)| format!("<span style=\"width:{:.2}%;--of:var(--{colour})\"></span>", (share * 100.0).min(100.0)))
+        .map(|(colour, share)| {
+            format!("<span style=\"width:{:.2}%;--of:var(--{colour})\"></span>", (share * 100.0).min(100.0))
+        })
         .collect();
     format!("<div class=\"track\" aria-hidden=\"true\">{spans}</div>")
 }
@@ -391,11 +416,29 @@ fn round_up(value: f64) -> f64 {
 }
 
 fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "–".to_owned() } else { format!("{:.0} %", part as f64 * 100.0 / whole as f64) }
+    if whole == 0 { "–".to_owned() } else { format!("{:.0}\u{a0}%", part as f64 * 100.0 / whole as f64) }
 }
 
 fn milliseconds(milliseconds: f64) -> String {
     duration(Duration::from_secs_f64(milliseconds.max(0.0) / 1e3))
+}
+
+/// As [`milliseconds`], but none is none.
+fn some_time(time: f64) -> String {
+    if time > 0.0 { milliseconds(time) } else { "–".to_owned() }
+}
+
+/// ACP's words for the end of a run in those of its user.
+fn ending(reason: &str) -> String {
+    match reason {
+        "end_turn" => "the model had finished".to_owned(),
+        "max_tokens" => "the answer was too long".to_owned(),
+        "max_turn_requests" => "a limit was reached".to_owned(),
+        "refusal" => "refused".to_owned(),
+        "cancelled" => "cancelled".to_owned(),
+        "error" => "an error".to_owned(),
+        other => other.replace('_', " "),
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -444,7 +487,9 @@ mod tests {
     #[test]
     fn charts_are_described_for_those_who_do_not_see_them() {
         let page = report().html();
-        assert!(page.contains("role=\"img\" aria-label=\"Tokens by day; most on 2026-01-03: 200 tokens read, 5 written\""));
+        assert!(
+            page.contains("role=\"img\" aria-label=\"Tokens by day; most on 2026-01-03: 200 tokens read, 5 written\"")
+        );
         assert!(page.contains("<title>2026-01-01: 100 tokens read, 5 written</title>"));
     }
 

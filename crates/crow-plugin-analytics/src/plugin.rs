@@ -54,8 +54,7 @@ impl Inner {
         if let Some(recorder) = &*slot {
             return Ok(recorder.clone());
         }
-        let settings =
-            self.settings(config).map_err(|error| AnalyticsError::Configuration(error.to_string()))?;
+        let settings = self.settings(config).map_err(|error| AnalyticsError::Configuration(error.to_string()))?;
         let path = settings.database(config.home());
         let started = Recorder::start(path.clone(), settings.retention_days);
         let recorder = started.map_err(|error| AnalyticsError::Failed { path, detail: error.to_string() })?;
@@ -147,7 +146,11 @@ impl CrowHooks for Analytics {
 
     fn register_commands(&self) -> Vec<Command> {
         vec![
-            Command::new("usage", "Tokens, speed and budgets of this session and of today", command::Usage(self.0.clone())),
+            Command::new(
+                "usage",
+                "Tokens, speed and budgets of this session and of today",
+                command::Usage(self.0.clone()),
+            ),
             Command::new("cost", "What this session and this day have cost", command::Cost(self.0.clone())),
         ]
     }

@@ -119,9 +119,11 @@ impl Track {
 
     /// Somebody asks a model: the turn if it is the run loop, and the attempt.
     pub(crate) fn asked(&self) -> (Option<u32>, u32) {
-        self.state(|state| {
-            if std::mem::take(&mut state.asked_by_loop) { (Some(state.turn), state.attempt) } else { (None, 1) }
-        })
+        self.state(
+            |state| {
+                if std::mem::take(&mut state.asked_by_loop) { (Some(state.turn), state.attempt) } else { (None, 1) }
+            },
+        )
     }
 
     pub(crate) fn tool_ran(&self, call: &str, took: Duration) {

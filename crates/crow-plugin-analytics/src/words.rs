@@ -22,7 +22,7 @@ pub fn dollars(amount: f64) -> String {
 /// ```
 /// use crow_plugin_analytics::compact;
 ///
-/// assert_eq!([compact(9_999), compact(12_345), compact(1_500_000)], ["9,999", "12.3k", "1.5M"]);
+/// assert_eq!([compact(9_999), compact(12_345), compact(661_734), compact(1_500_000)], ["9,999", "12.3k", "662k", "1.5M"]);
 /// ```
 pub fn compact(count: u64) -> String {
     match count {
@@ -46,8 +46,9 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
+/// One decimal, as long as it says anything.
 fn one_decimal(number: f64) -> String {
-    let text = format!("{number:.1}");
+    let text = format!("{number:.*}", usize::from(number < 99.95));
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 

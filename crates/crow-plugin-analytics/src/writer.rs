@@ -24,7 +24,11 @@ enum Job {
     /// Everything before is on disk when this is answered.
     Flush(Reply<()>),
     /// What was used up so far: by a run, by its session, today.
-    Totals { run: i64, session: String, reply: Reply<Used> },
+    Totals {
+        run: i64,
+        session: String,
+        reply: Reply<Used>,
+    },
     Close(Reply<()>),
 }
 

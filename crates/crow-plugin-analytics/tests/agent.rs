@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crow_acp::{
     Agent, BoxFuture, Client, ClientError, ClientInfo, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Finish,
-    Limits, Message, Model, ModelId, NewSession, Permission, PluginManager, Provider, ProviderDescriptor, ProviderError,
-    ProviderErrorKind, Question, Recovery, Request, Session, StopReason, ToolCall, ToolContext, ToolDescriptor,
-    ToolError, ToolHandler, ToolOutcome, Update, Usage, hookimpls,
+    Limits, Message, Model, ModelId, NewSession, Permission, PluginManager, Provider, ProviderDescriptor,
+    ProviderError, ProviderErrorKind, Question, Recovery, Request, Session, StopReason, ToolCall, ToolContext,
+    ToolDescriptor, ToolError, ToolHandler, ToolOutcome, Update, Usage, hookimpls,
 };
 use crow_plugin_analytics::{Ledger, Query, Report, Since};
 use serde_json::json;
@@ -71,7 +71,9 @@ struct Tool(bool);
 
 impl ToolHandler for Tool {
     fn call<'a>(&'a self, _cx: &'a ToolContext, _call: &'a ToolCall) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
-        Box::pin(async { if self.0 { Ok(ToolOutcome::ok("fine")) } else { Err(ToolError::new("planted in an error")) } })
+        Box::pin(async {
+            if self.0 { Ok(ToolOutcome::ok("fine")) } else { Err(ToolError::new("planted in an error")) }
+        })
     }
 }
 
@@ -121,7 +123,12 @@ impl Client for Editor {
     fn read_text_file<'a>(&'a self, _: &'a Session, _: &'a Path) -> BoxFuture<'a, Result<String, ClientError>> {
         unreachable!("the client offers no files")
     }
-    fn write_text_file<'a>(&'a self, _: &'a Session, _: &'a Path, _: &'a str) -> BoxFuture<'a, Result<(), ClientError>> {
+    fn write_text_file<'a>(
+        &'a self,
+        _: &'a Session,
+        _: &'a Path,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
         unreachable!("the client offers no files")
     }
 }
@@ -153,7 +160,8 @@ impl Stage {
 
     fn notices(&self) -> Vec<String> {
         let updates = self.editor.0.lock().unwrap();
-        let notice = |update: &Update| if let Update::Notice(notice) = update { Some(notice.title.clone()) } else { None };
+        let notice =
+            |update: &Update| if let Update::Notice(notice) = update { Some(notice.title.clone()) } else { None };
         updates.iter().filter_map(notice).collect()
     }
 
@@ -215,13 +223,13 @@ async fn everything_that_happens_is_counted_exactly() {
     assert!((total.cost.unwrap() - (0.5 + 0.05 + 0.9)).abs() < 1e-9, "{total:?}");
     assert_eq!((total.unpriced, total.tool_calls, total.tool_failures), (0, 4, 3));
     assert!(total.first_token_ms.is_some());
-    let tools: Vec<(&str, u64, u64, u64)> = report
-        .tools
-        .iter()
-        .map(|tool| (tool.tool.as_str(), tool.completed, tool.failed, tool.denied))
-        .collect();
+    let tools: Vec<(&str, u64, u64, u64)> =
+        report.tools.iter().map(|tool| (tool.tool.as_str(), tool.completed, tool.failed, tool.denied)).collect();
     assert_eq!(tools, [("(unknown)", 0, 0, 1), ("bad", 0, 1, 0), ("forbidden", 0, 0, 1), ("good", 1, 0, 0)]);
-    assert_eq!(report.ends.clone().into_iter().collect::<Vec<_>>(), [("end_turn".to_owned(), 1), ("error".to_owned(), 1)]);
+    assert_eq!(
+        report.ends.clone().into_iter().collect::<Vec<_>>(),
+        [("end_turn".to_owned(), 1), ("error".to_owned(), 1)]
+    );
     assert_eq!(report.errors["overloaded"], 2);
     assert_eq!(report.by_model[0].name, "test/m");
     assert_eq!(report.by_day.len(), 1);
@@ -283,7 +291,8 @@ async fn a_budget_of_the_run_stops_it_between_turns() {
     let outcome = stage.prompt(&[Step::Call("good"), Step::Call("good"), Step::Call("good")]).await;
     assert_eq!((outcome.stop_reason, outcome.turns), (StopReason::MaxTurnRequests, 3));
     let notices = stage.notices();
-    let reason = "stopped: the budget of this run is used up: 2 turns of 2 turns (`plugins.analytics.budget.run.turns`)";
+    let reason =
+        "stopped: the budget of this run is used up: 2 turns of 2 turns (`plugins.analytics.budget.run.turns`)";
     assert!(notices.iter().any(|notice| notice == reason), "{notices:?}");
     let again = stage.prompt(&[Step::Call("good"), Step::Say(1, 1)]).await;
     assert_eq!(again.stop_reason, StopReason::MaxTurnRequests, "the two that were left over are a new run's");
@@ -300,7 +309,8 @@ async fn a_budget_of_the_session_warns_then_refuses() {
         let outcome = stage.prompt(&[Step::Say(100, 10)]).await;
         assert_eq!(outcome.stop_reason, StopReason::EndTurn);
     }
-    let warnings = || stage.notices().iter().filter(|notice| notice.contains("87 % of the budget of this session")).count();
+    let warnings =
+        || stage.notices().iter().filter(|notice| notice.contains("87 % of the budget of this session")).count();
     assert_eq!(warnings(), 1, "{:?}", stage.notices());
     stage.prompt(&[Step::Say(100, 10)]).await;
     let messages = stage.session.messages().len();
@@ -344,7 +354,8 @@ async fn a_money_budget_says_when_it_cannot_count() {
     let stage = Stage::new("[plugins.analytics.budget]\nrun = { money = 1 }\n").await;
     stage.prompt(&[]).await;
     stage.prompt(&[]).await;
-    let told: Vec<String> = stage.notices().into_iter().filter(|notice| notice.contains("its price is not known")).collect();
+    let told: Vec<String> =
+        stage.notices().into_iter().filter(|notice| notice.contains("its price is not known")).collect();
     assert_eq!(told.len(), 1, "{told:?}");
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn run(cli: &Cli, stats: &Stats) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage(format!("`--since {since}`: there is no such day")));
     }
-    let report = ledger.as_ref().map_or_else(|| Ok(Report::default()), |ledger| ledger.report(&query)).map_err(failed)?;
+    let report =
+        ledger.as_ref().map_or_else(|| Ok(Report::default()), |ledger| ledger.report(&query)).map_err(failed)?;
     if let Some(file) = &stats.html {
         write(&report, file)?;
     } else if cli.json {
@@ -72,14 +73,16 @@ fn write(report: &Report, file: &str) -> Result<(), Failure> {
     if file == "-" {
         return Ok(std::io::stdout().write_all(page.as_bytes())?);
     }
-    std::fs::write(Path::new(file), page).map_err(|error| Failure::failed(format!("{file} cannot be written: {error}")))?;
+    std::fs::write(Path::new(file), page)
+        .map_err(|error| Failure::failed(format!("{file} cannot be written: {error}")))?;
     say(&format!("Written to {file}: open it in a browser."))
 }
 
 /// The report for a terminal of `width` columns.
 fn page(report: &Report, by: Option<&str>, width: usize, palette: Palette) -> String {
     let Some(first) = &report.first_day else {
-        return "Nothing was recorded in this time. `crow run \"…\"` makes something; `--since all` goes further back.".to_owned();
+        return "Nothing was recorded in this time. `crow run \"…\"` makes something; `--since all` goes further back."
+            .to_owned();
     };
     let mut lines = Vec::new();
     let span = if *first == report.last_day { first.clone() } else { format!("{first} to {}", report.last_day) };
@@ -247,9 +250,9 @@ fn plugins(report: &Report) -> Table {
             name: clean(&plugin.plugin),
             parts: vec![plugin.own_ms],
             cells: vec![
-                milliseconds(plugin.own_ms),
-                milliseconds(plugin.longest_ms),
-                if plugin.waiting_ms > 0.0 { milliseconds(plugin.waiting_ms) } else { "–".to_owned() },
+                some_time(plugin.own_ms),
+                some_time(plugin.longest_ms),
+                some_time(plugin.waiting_ms),
                 compact(plugin.calls),
                 compact(plugin.errors),
             ],
@@ -300,6 +303,11 @@ fn percent(part: u64, whole: u64) -> String {
 
 fn milliseconds(milliseconds: f64) -> String {
     duration(Duration::from_secs_f64(milliseconds.max(0.0) / 1e3))
+}
+
+/// As [`milliseconds`], but none is none.
+fn some_time(time: f64) -> String {
+    if time > 0.0 { milliseconds(time) } else { "–".to_owned() }
 }
 
 /// With a capital letter and a full stop.

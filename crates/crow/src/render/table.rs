@@ -10,6 +10,9 @@ const WIDEST_NAME: usize = 34;
 /// A bar of fewer columns says nothing, one of more says no more.
 const BAR: std::ops::RangeInclusive<usize> = 6..=40;
 
+/// So many figures go before the bar.
+const FIGURES: usize = 2;
+
 /// What stands between two columns.
 const GAP: usize = 2;
 
@@ -36,14 +39,17 @@ pub(crate) struct Row {
 }
 
 impl Table {
-    /// The lines of the table, none of them wider than `width` columns. Figures that have no room are left out, the last
-    /// ones first; before that, the bars get shorter and go.
+    /// The lines of the table, none of them wider than `width` columns. What has no room goes: of more than two figures the
+    /// last ones, then the bars, then the rest.
     pub(crate) fn lines(&self, width: usize, palette: Palette) -> Vec<String> {
         let name = self.rows.iter().map(|row| row.name.width()).max().unwrap_or(0).min(WIDEST_NAME).min(width);
-        let (shown, widths) = self.figures(width.saturating_sub(name));
-        let used = name + widths.iter().map(|width| width + GAP).sum::<usize>();
-        let bar = width.saturating_sub(used + GAP).min(*BAR.end());
-        let bar = if self.looks.is_empty() || bar < *BAR.start() { 0 } else { bar };
+        let room = width.saturating_sub(name);
+        let beside = self.figures(room.saturating_sub(BAR.start() + GAP));
+        let with_bar = !self.looks.is_empty() && beside.len() >= FIGURES.min(self.heads.len());
+        let widths = if with_bar { beside } else { self.figures(room) };
+        let shown = widths.len();
+        let left = room - widths.iter().map(|width| width + GAP).sum::<usize>();
+        let bar = if with_bar { left.saturating_sub(GAP).min(*BAR.end()) } else { 0 };
         let most = self.rows.iter().map(|row| row.parts.iter().sum::<f64>()).fold(0.0, f64::max);
 
         let mut lines = Vec::new();
@@ -69,8 +75,8 @@ impl Table {
         lines
     }
 
-    /// How many of the figures fit into `room` columns, and how wide each of them is.
-    fn figures(&self, room: usize) -> (usize, Vec<usize>) {
+    /// The widths of the figures that fit into `room` columns.
+    fn figures(&self, room: usize) -> Vec<usize> {
         let mut widths = Vec::new();
         let mut used = 0;
         for (at, head) in self.heads.iter().enumerate() {
@@ -82,7 +88,7 @@ impl Table {
             }
             widths.push(width);
         }
-        (widths.len(), widths)
+        widths
     }
 
     /// `parts` of `most`, in exactly `width` columns.
@@ -156,6 +162,8 @@ mod tests {
     fn no_line_is_wider_than_the_terminal() {
         let mut table = table();
         table.rows[0].name = "/home/ada/a/very/long/path/to/a/project/of/hers".into();
+        let bar = |width| table.lines(width, Palette::PLAIN)[1].contains('█');
+        assert_eq!((bar(56), bar(70)), (false, true));
         for width in 1..100 {
             for line in table.lines(width, Palette::PLAIN) {
                 assert!(line.width() <= width, "{width}: {line:?}");
