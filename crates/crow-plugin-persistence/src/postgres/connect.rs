@@ -116,5 +116,5 @@ pub(super) fn is_lost(error: &postgres::Error) -> bool {
 }
 
 fn is_io(error: &postgres::Error) -> bool {
-    error.source().is_some_and(|cause| cause.is::<std::io::Error>())
+    error.source().is_some_and(<dyn Error>::is::<std::io::Error>)
 }

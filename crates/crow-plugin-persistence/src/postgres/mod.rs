@@ -169,7 +169,9 @@ impl Reading {
             schema::Contents::Store(schema::VERSION) => {}
             schema::Contents::Empty => return Ok(None),
             // A store of an earlier version is brought up to date first.
-            _ => schema::migrate(&mut client).map_err(|error| connect::failed(server, &error))?,
+            schema::Contents::Store(_) => {
+                schema::migrate(&mut client).map_err(|error| connect::failed(server, &error))?
+            }
         }
         Ok(Some(Self { server: server.clone(), client }))
     }

@@ -1,5 +1,5 @@
 //! What the tests of the store have in common.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
 mod place;
 
