@@ -72,6 +72,11 @@ pub trait DeltaSink: Send {
     fn room(&mut self) -> Option<BoxFuture<'_, ()>> {
         None
     }
+
+    /// Whether the user sees the answer. Not that of a plugin that asked a model for itself.
+    fn is_shown(&self) -> bool {
+        true
+    }
 }
 
 /// A fragment was refused: an impl of `on_stream_delta` failed, so that the fragment was withheld, and the run ends.
@@ -121,5 +126,9 @@ impl DeltaSink for Deltas<'_> {
 
     fn room(&mut self) -> Option<BoxFuture<'_, ()>> {
         self.sink.room()
+    }
+
+    fn is_shown(&self) -> bool {
+        self.sink.is_shown()
     }
 }

@@ -327,7 +327,8 @@ impl<B: Backend, C: Contract + ?Sized> Attaching<'_, B, C> {
             return Err(RegisterError::NotSync { plugin, hook: H::SPEC.name });
         }
         let context = Arc::clone(&self.context);
-        let holder: Arc<dyn Any + Send + Sync> = Arc::clone(&self.context) as _;
+        // Plugins may share a context: it is not what tells them apart.
+        let holder: Arc<dyn Any + Send + Sync> = Arc::new(Arc::clone(&self.context));
         let mut attached = self.registrar.holder(holder);
         let slot: Slot<'_, C, _, H> =
             attached.slot(Cow::Owned(imp.method), &[]).ordered(imp.tier, &imp.before, &imp.after);

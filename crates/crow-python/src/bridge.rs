@@ -56,6 +56,8 @@ pub(crate) struct Bridge {
     me: Weak<Bridge>,
     /// The agent's plugins, those in Rust included.
     pub(crate) plugins: PluginManager,
+    /// The impls of `on_stream_delta` in Python, which get their fragments in batches.
+    pub(crate) listeners: PluginManager,
     agent: OnceLock<Agent>,
     object: Mutex<Option<Py<AcpAgent>>>,
     sessions: Mutex<HashMap<String, Py<PyWeakrefReference>>>,
@@ -76,6 +78,7 @@ impl Bridge {
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             plugins,
+            listeners: PluginManager::new(),
             agent: OnceLock::new(),
             object: Mutex::new(None),
             sessions: Mutex::default(),
@@ -218,16 +221,29 @@ impl Bridge {
         let described: Bound<'_, PyDict> = described.extract()?;
         let text = |key: &str| -> PyResult<String> { need(&described, key)?.extract() };
         let name = text("name")?;
-        let impls = need(&described, "impls")?.try_iter()?;
-        let impls = impls.map(|imp| self.method(&shared, &imp?.extract()?)).collect::<PyResult<Vec<_>>>()?;
+        let (mut impls, mut listening) = (Vec::new(), Vec::new());
+        for imp in need(&described, "impls")?.try_iter()? {
+            let imp: Bound<'_, PyDict> = imp?.extract()?;
+            let hook: String = need(&imp, "hook")?.extract()?;
+            let list = if hook == "on_stream_delta" { &mut listening } else { &mut impls };
+            list.push(self.method(&shared, &imp)?);
+        }
         let mut info = PluginInfo::new(name.as_str(), <dyn CrowHooks as crow_acp::crow_hooks::Contract>::API);
         info.origin = text("origin")?.into();
         info.version = need(&described, "version")?.extract::<Option<String>>()?.map(Into::into);
         self.give_way(&name);
-        let plugin_impls = DynPlugin { info, context: shared, impls };
+        let plugin_impls = DynPlugin { info: info.clone(), context: shared.clone(), impls };
         let registered = self.plugins.add_dyn::<World>(plugin_impls).map_err(|error| register_error(&error))?;
         if registered.is_none() {
             return Ok(None);
+        }
+        if !listening.is_empty() {
+            let listener = DynPlugin { info, context: shared, impls: listening };
+            let added = self.listeners.add_dyn::<World>(listener);
+            if let Err(error) = added {
+                self.plugins.unregister(&name);
+                return Err(register_error(&error));
+            }
         }
         lock(&self.registered).push((name.clone(), plugin.clone().unbind()));
         self.refresh();
@@ -251,6 +267,7 @@ impl Bridge {
     /// Lets go of the plugin called `name`.
     pub(crate) fn unregister(&self, py: Python<'_>, name: &str) -> Option<Py<PyAny>> {
         self.plugins.unregister(name);
+        self.listeners.unregister(name);
         let mut registered = lock(&self.registered);
         let at = registered.iter().position(|(known, _)| known == name)?;
         let (_, plugin) = registered.remove(at);

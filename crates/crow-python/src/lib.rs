@@ -24,6 +24,7 @@ mod plugin;
 mod serve;
 mod shape;
 mod spec;
+mod stream;
 mod world;
 
 /// The module.

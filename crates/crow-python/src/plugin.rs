@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crow_acp::crow_hooks::RegisterError;
-use crow_acp::{Agent, CrowHooks, Notice, PluginManager, Session, Severity, hookimpls};
+use crow_acp::crow_hooks::{Next, Outcome, RegisterError};
+use crow_acp::{Agent, CallLlm, CrowHooks, Notice, PluginManager, Session, Severity, hookimpls};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
@@ -94,6 +94,12 @@ impl CrowHooks for PythonPlugins {
                 late.refresh().await;
             });
         }
+    }
+
+    /// Plugins in Python get the fragments of an answer in batches.
+    #[hookimpl(wrapper, tryfirst)]
+    async fn call_llm(&self, next: Next<'_, CallLlm>) -> Outcome<CallLlm> {
+        crate::stream::around(&self.0, next).await
     }
 
     #[hookimpl(trylast)]

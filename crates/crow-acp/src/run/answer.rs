@@ -219,6 +219,10 @@ impl DeltaSink for Silent {
         self.assembly.push(&delta, model);
         Ok(())
     }
+
+    fn is_shown(&self) -> bool {
+        false
+    }
 }
 
 /// The usage of a request whose provider does not tell.

@@ -78,7 +78,8 @@ impl Attributes {
         let known = self.with(|all| all.get(name).map(|(object, json)| (object.clone_ref(py), json.clone())));
         match (known, set) {
             (Some((object, told)), set) if set.is_none() || set.as_ref() == Some(&told) => Ok(object.into_bound(py)),
-            (_, Some(json)) => Plain::Json(json).show(py, bridge),
+            // What was removed stays behind as nothing.
+            (_, Some(json)) if !json.is_null() => Plain::Json(json).show(py, bridge),
             _ => Err(PyAttributeError::new_err(format!("{owner} has no attribute `{name}`"))),
         }
     }

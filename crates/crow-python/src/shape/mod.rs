@@ -266,6 +266,11 @@ impl Fields {
         Some(self.entries.swap_remove(at).1).filter(|value| !value.is_nothing())
     }
 
+    /// All that was not taken.
+    pub(crate) fn rest(self) -> Vec<(String, Plain)> {
+        self.entries
+    }
+
     pub(crate) fn need(&mut self, key: &str) -> Result<Plain, Misfit> {
         self.take(key).ok_or_else(|| Misfit(format!("expected {}, got a dict without `{key}`", self.what)))
     }

@@ -16,10 +16,27 @@ use crate::objects::config::Settings;
 use crate::plain::{Given, Plain};
 use crate::world::{Value, World};
 
-as_json!(ModelId: "a model (PROVIDER/MODEL)", Usage: "token counts", Finish: "stop, tool_calls, length or refusal");
+as_json!(ModelId: "a model (PROVIDER/MODEL)", Finish: "stop, tool_calls, length or refusal");
 as_json!(Model: "a model", Parameters: "parameters of a request");
 lend!(Usage);
 take!(ModelId, Completion);
+
+impl Show for Usage {
+    fn show(&self) -> Plain {
+        json(self).into()
+    }
+}
+
+/// What is not said is zero.
+impl Read for Usage {
+    fn read(plain: Plain) -> Result<Self, Misfit> {
+        let mut whole = json(&Self::default());
+        for (name, value) in Fields::of("token counts", plain)?.rest() {
+            whole[name] = Json::read(value)?;
+        }
+        parse("token counts", whole.into())
+    }
+}
 
 /// The time that `Duration` says, in seconds.
 impl Read for Duration {
