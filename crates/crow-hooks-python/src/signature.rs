@@ -38,17 +38,21 @@ fn plain(function: &Obj, legacy_noself: bool) -> Res<Option<(Obj, Obj)>> {
         if bound {
             first = 1;
         } else {
-            let qualname = function.attr(&names.qualname)?.to_text()?;
-            let tail = qualname.rsplit("<locals>.").next().unwrap_or(&qualname);
-            if tail.contains('.') {
-                let name = all.item(0).unwrap_or_else(Obj::none).to_text()?;
-                if name == "self" || name == "cls" {
-                    first = 1;
-                } else if legacy_noself {
+            let name = all.item(0).unwrap_or_else(Obj::none);
+            let implicit = name.is(&names.self_) || name.is(&names.cls);
+            if (implicit || legacy_noself) && is_in_a_class(&function)? {
+                if !implicit {
                     return Ok(None);
                 }
+                first = 1;
             }
         }
     }
     Ok(Some((all.slice(first, required)?, all.slice(required, count)?)))
+}
+
+/// Whether a function was defined in the body of a class, by its qualified name.
+fn is_in_a_class(function: &Obj) -> Res<bool> {
+    let qualname = function.attr(&state().names.qualname)?.to_text()?;
+    Ok(qualname.rsplit("<locals>.").next().unwrap_or(&qualname).contains('.'))
 }

@@ -3,54 +3,86 @@
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
 
 use super::{
+    few::Few,
     generator::{self, Step as Resumed},
-    hook_impl::Impl,
+    hook_impl::{Impl, Kind},
     object::{Obj, Raised, Res, raise, take_raised},
-    plan::{Kind, Plan},
     result,
     state::state,
 };
 
 /// A wrapper that has yielded and waits for what comes out.
-struct Waiting<'p> {
+struct Waiting {
     generator: Obj,
     /// The impl, if the wrapper is an old-style one.
-    old: Option<&'p Impl>,
+    old: Option<Impl>,
 }
 
-/// Calls the impls of a plan in order and gives what the hook call gives.
+/// An impl that can be called with the values of a call.
+pub(super) trait Callable {
+    fn kind(&self) -> Res<Kind>;
+    fn hook_impl(&self) -> &Impl;
+    /// # Safety
+    /// `values` are as many as there are names that this was made for.
+    unsafe fn call(&self, values: *const *mut PyObject) -> Res<Obj>;
+}
+
+/// Calls impls in order and gives what the hook call gives.
 ///
-/// `values` are the call's arguments, in the order of the names that the plan was made for.
-pub(super) unsafe fn run(plan: &Plan, hook: &Obj, values: *const *mut PyObject) -> Res<Obj> {
-    let mut results = Results::new();
-    let mut waiting: Vec<Waiting<'_>> = Vec::new();
+/// `values` are the call's arguments, in the order of the names that the impls were prepared for. `hook` is the hook's name.
+#[inline]
+pub(super) unsafe fn run<C: Callable>(
+    impls: impl Iterator<Item = C>,
+    firstresult: bool,
+    hook: *mut PyObject,
+    values: *const *mut PyObject,
+) -> Res<Obj> {
+    let mut results: Few<Obj, 16> = Few::new();
+    let mut waiting: Few<Waiting, 4> = Few::new();
     let mut failed = false;
-    for step in &plan.steps {
-        let Ok(result) = (unsafe { step.call(values) }) else {
+    for each in impls {
+        let Ok((kind, result)) = each.kind().and_then(|kind| Ok((kind, unsafe { each.call(values) }?))) else {
+            leave_a_frame();
             failed = true;
             break;
         };
-        if step.kind == Kind::Plain {
+        if kind == Kind::Plain {
             if !result.is_none() {
                 results.push(result);
-                if plan.firstresult {
+                if firstresult {
                     break;
                 }
             }
         } else if let Ok(generator) = started(result) {
-            let old = (step.kind == Kind::OldWrapper).then_some(&step.hook_impl);
+            let old = (kind == Kind::OldWrapper).then(|| each.hook_impl().clone());
             waiting.push(Waiting { generator, old });
         } else {
             failed = true;
             break;
         }
     }
-    let outcome = match failed {
-        false => Ok(if plan.firstresult { results.first() } else { results.into_list()? }),
-        true if waiting.is_empty() => return Err(Raised),
-        true => Err(take_raised()),
+    let outcome = if !failed {
+        Ok(if firstresult { results.pop().unwrap_or_else(Obj::none) } else { into_list(results)? })
+    } else if waiting.is_empty() {
+        return Err(Raised);
+    } else {
+        Err(take_raised())
     };
-    unwind(hook, waiting, outcome)
+    if waiting.is_empty() {
+        return outcome.map_err(raise);
+    }
+    unwind(&unsafe { Obj::borrowed(hook) }, waiting, outcome)
+}
+
+/// Puts a frame of the call loop into the traceback, if somebody wants to see one.
+#[cold]
+fn leave_a_frame() {
+    if let Some(function) = super::state::frame() {
+        let exception = take_raised();
+        if function.call(&[&exception]).is_ok() {
+            raise(exception);
+        }
+    }
 }
 
 fn started(generator: Obj) -> Res<Obj> {
@@ -62,10 +94,11 @@ fn started(generator: Obj) -> Res<Obj> {
 }
 
 /// Resumes the wrappers, the innermost first, each with what the one inside it made of the outcome.
-fn unwind(hook: &Obj, mut waiting: Vec<Waiting<'_>>, mut outcome: Result<Obj, Obj>) -> Res<Obj> {
+#[inline(never)]
+fn unwind(hook: &Obj, mut waiting: Few<Waiting, 4>, mut outcome: Result<Obj, Obj>) -> Res<Obj> {
     while let Some(Waiting { generator, old }) = waiting.pop() {
         outcome = match old {
-            Some(hook_impl) => after_old_wrapper(hook, hook_impl, &generator, outcome),
+            Some(hook_impl) => after_old_wrapper(hook, &hook_impl, &generator, outcome),
             None => after_wrapper(&generator, outcome)?,
         };
     }
@@ -169,56 +202,18 @@ pub(super) fn warn(category: &Obj, text: &str) -> Res<()> {
     super::object::check(unsafe { ffi::PyErr_WarnEx(category.as_ptr(), text.as_ptr(), 1) }).map(drop)
 }
 
-/// The results of a call, on the stack while they are few.
-struct Results {
-    count: usize,
-    few: [Option<Obj>; Self::FEW],
-    more: Vec<Obj>,
-}
-
-impl Results {
-    const FEW: usize = 12;
-
-    #[inline]
-    fn new() -> Self {
-        Self { count: 0, few: [const { None }; Self::FEW], more: Vec::new() }
-    }
-
-    #[inline]
-    fn push(&mut self, result: Obj) {
-        if let Some(place) = self.few.get_mut(self.count) {
-            *place = Some(result);
-            self.count += 1;
-        } else {
-            self.more.push(result);
-        }
-    }
-
-    fn first(mut self) -> Obj {
-        self.few[0].take().unwrap_or_else(Obj::none)
-    }
-
-    #[inline]
-    fn into_list(mut self) -> Res<Obj> {
-        unsafe {
-            let list = Obj::owned(ffi::PyList_New((self.count + self.more.len()) as Py_ssize_t))?;
-            let mut at = 0;
-            let mut put = |item: Obj| {
-                #[cfg(not(Py_LIMITED_API))]
-                ffi::PyList_SET_ITEM(list.as_ptr(), at, item.into_ptr());
-                #[cfg(Py_LIMITED_API)]
-                ffi::PyList_SetItem(list.as_ptr(), at, item.into_ptr());
-                at += 1;
-            };
-            for place in &mut self.few[..self.count] {
-                if let Some(item) = place.take() {
-                    put(item);
-                }
-            }
-            for item in self.more {
-                put(item);
-            }
-            Ok(list)
-        }
+#[inline]
+fn into_list(mut results: Few<Obj, 16>) -> Res<Obj> {
+    unsafe {
+        let list = Obj::owned(ffi::PyList_New(results.len() as Py_ssize_t))?;
+        let mut at = 0;
+        results.drain(|item| {
+            #[cfg(not(Py_LIMITED_API))]
+            ffi::PyList_SET_ITEM(list.as_ptr(), at, item.into_ptr());
+            #[cfg(Py_LIMITED_API)]
+            ffi::PyList_SetItem(list.as_ptr(), at, item.into_ptr());
+            at += 1;
+        });
+        Ok(list)
     }
 }

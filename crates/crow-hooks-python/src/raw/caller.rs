@@ -183,14 +183,13 @@ impl Caller {
         if let Some(text) = &prepared.warning {
             call::warn(&unsafe { Obj::borrowed(ffi::PyExc_UserWarning) }, text)?;
         }
-        let name = self.refs[NAME].get();
         if self.rest.executor.get().is_native() {
-            let name = unsafe { Obj::borrowed(name) };
+            let name = self.refs[NAME].get();
             if prepared.defaults.is_empty() {
-                return unsafe { call::run(&prepared.plan, &name, args) };
+                return unsafe { prepared.plan.run(name, args) };
             }
             let values = unsafe { prepared.values(args) };
-            return unsafe { call::run(&prepared.plan, &name, values.as_ptr()) };
+            return unsafe { prepared.plan.run(name, values.as_ptr()) };
         }
         unsafe { self.call_by_way_of_others(&prepared, args) }
     }
@@ -265,7 +264,7 @@ impl Caller {
         let executor = self.rest.executor.get();
         let values = unsafe { prepared.values(args) };
         if let Some(monitor) = executor.quiet_trace() {
-            return monitor.trace(&name, || unsafe { call::run(&prepared.plan, &name, values.as_ptr()) });
+            return monitor.trace(&name, || unsafe { prepared.plan.run(name.as_ptr(), values.as_ptr()) });
         }
         let kwargs = Obj::dict()?;
         // Defaults come first, as in `{**defaults, **kwargs}`.
@@ -276,22 +275,22 @@ impl Caller {
             kwargs.set(key, &unsafe { Obj::borrowed(values[at]) })?;
         }
         let impls: Vec<Obj> = prepared.plan.steps.iter().rev().map(|step| step.hook_impl.object().clone()).collect();
-        self.execute(&Obj::list(&impls)?, &kwargs, &prepared.firstresult)
+        self.execute(impls, &kwargs, &prepared.firstresult)
     }
 
     /// `self._hookexec(self.name, impls, kwargs, firstresult)`.
-    pub(super) fn execute(&self, impls: &Obj, kwargs: &Obj, firstresult: &Obj) -> Res<Obj> {
+    pub(super) fn execute(&self, impls: Vec<Obj>, kwargs: &Obj, firstresult: &Obj) -> Res<Obj> {
         let name = self.get_or_none(NAME);
         let executor = self.rest.executor.get();
         if executor.is_native() {
-            return manager::multicall(&name, impls, kwargs, firstresult.truth()?);
+            return manager::multicall_of(&name, impls, kwargs, firstresult.truth()?);
         }
         if let Some(monitor) = executor.quiet_trace() {
             let firstresult = firstresult.truth()?;
-            return monitor.trace(&name, || manager::multicall(&name, impls, kwargs, firstresult));
+            return monitor.trace(&name, || manager::multicall_of(&name, impls, kwargs, firstresult));
         }
         let function = executor.inner().unwrap_or_else(|| self.get_or_none(HOOKEXEC));
-        function.call(&[&name, impls, kwargs, firstresult])
+        function.call(&[&name, &Obj::list(&impls)?, kwargs, firstresult])
     }
 
     pub(super) fn orig(&self) -> Option<&Caller> {

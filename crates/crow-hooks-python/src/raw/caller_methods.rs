@@ -115,8 +115,9 @@ unsafe extern "C" fn call_extra(
         }
         let kwargs = this.checked(&kwargs.unwrap_or_else(Obj::none))?;
         let mut impls = this.impls()?;
+        let opts = hook_impl::temporary_opts()?;
         for function in methods.unwrap_or_else(Obj::none).to_list()?.items() {
-            let extra = hook_impl::temporary(&function)?;
+            let extra = hook_impl::temporary(&function, &opts)?;
             let mut at = impls.len();
             while at > 0 {
                 let before = Impl::new(impls[at - 1].clone())?;
@@ -127,7 +128,7 @@ unsafe extern "C" fn call_extra(
             }
             impls.insert(at, extra.object().clone());
         }
-        this.execute(&Obj::list(&impls)?, &kwargs, &firstresult(&this.spec())?)
+        this.execute(impls, &kwargs, &firstresult(&this.spec())?)
     })
 }
 
@@ -153,7 +154,7 @@ unsafe extern "C" fn call_historic(
         let kwargs = this.checked(&kwargs)?;
         // Remembered before it is done, so that plugins registered meanwhile get it too.
         history.append(&Obj::tuple(&[&kwargs, &callback])?)?;
-        let results = this.execute(&Obj::list(&this.impls()?)?, &kwargs, &Obj::bool(false))?;
+        let results = this.execute(this.impls()?, &kwargs, &Obj::bool(false))?;
         if !callback.is_none() && results.is_list() {
             let mut at = 0;
             while let Some(result) = results.item(at) {
@@ -175,7 +176,7 @@ unsafe extern "C" fn apply_history(
         let [added] = unsafe { parameters("_maybe_apply_history", ["method"], 1, args, given, kwnames) }?;
         let this = unsafe { Caller::of(object) };
         let history = this.call_history();
-        let alone = Obj::list(&[added.unwrap_or_else(Obj::none)])?;
+        let added = added.unwrap_or_else(Obj::none);
         let mut at = 0;
         // The list may grow while its calls are replayed, and those are replayed too.
         while history.is_list()
@@ -183,7 +184,7 @@ unsafe extern "C" fn apply_history(
         {
             at += 1;
             let (Some(kwargs), Some(callback)) = (call.item(0), call.item(1)) else { continue };
-            let results = this.execute(&alone, &kwargs, &Obj::bool(false))?;
+            let results = this.execute(vec![added.clone()], &kwargs, &Obj::bool(false))?;
             if callback.is_none() || !results.truth()? {
                 continue;
             }

@@ -78,6 +78,17 @@ unsafe extern "C" fn new(_: *mut PyTypeObject, args: *mut PyObject, kwargs: *mut
 pub(crate) fn build(plugin: &Obj, plugin_name: &Obj, function: &Obj, opts: &Obj) -> Res<Obj> {
     let names = &state().names;
     let option = |name: &Obj| opts.subscript(name);
+    let flags = [
+        option(&names.wrapper)?,
+        option(&names.hookwrapper)?,
+        option(&names.optionalhook)?,
+        option(&names.tryfirst)?,
+        option(&names.trylast)?,
+    ];
+    build_with(plugin, plugin_name, function, opts, flags)
+}
+
+fn build_with(plugin: &Obj, plugin_name: &Obj, function: &Obj, opts: &Obj, flags: [Obj; 5]) -> Res<Obj> {
     let (argnames, kwargnames) = signature::varnames(function)?;
     let object = unsafe { HookImpl::alloc(state().types.hook_impl) }?;
     let this = unsafe { HookImpl::of(object.as_ptr()) };
@@ -87,12 +98,18 @@ pub(crate) fn build(plugin: &Obj, plugin_name: &Obj, function: &Obj, opts: &Obj)
     this.set(PLUGIN, Some(plugin.clone()));
     this.set(OPTS, Some(opts.clone()));
     this.set(PLUGIN_NAME, Some(plugin_name.clone()));
-    this.set(WRAPPER, Some(option(&names.wrapper)?));
-    this.set(HOOKWRAPPER, Some(option(&names.hookwrapper)?));
-    this.set(OPTIONALHOOK, Some(option(&names.optionalhook)?));
-    this.set(TRYFIRST, Some(option(&names.tryfirst)?));
-    this.set(TRYLAST, Some(option(&names.trylast)?));
+    for (slot, flag) in [WRAPPER, HOOKWRAPPER, OPTIONALHOOK, TRYFIRST, TRYLAST].into_iter().zip(flags) {
+        this.set(slot, Some(flag));
+    }
     Ok(object)
+}
+
+/// How a hookimpl is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Plain,
+    Wrapper,
+    OldWrapper,
 }
 
 /// A hookimpl as this module's own code sees it.
@@ -153,6 +170,25 @@ impl Impl {
         self.slots().get_or_none(slot).truth()
     }
 
+    /// What a slot holds, null if nothing.
+    #[inline]
+    pub(super) fn slot(&self, slot: usize) -> *mut ffi::PyObject {
+        self.slots().refs[slot].get()
+    }
+
+    #[inline]
+    pub(super) fn kind(&self) -> Res<Kind> {
+        let no = unsafe { ffi::Py_False() };
+        if self.slot(HOOKWRAPPER) == no && self.slot(WRAPPER) == no {
+            return Ok(Kind::Plain);
+        }
+        Ok(match (self.is_old_wrapper()?, self.is_new_wrapper()?) {
+            (true, _) => Kind::OldWrapper,
+            (false, true) => Kind::Wrapper,
+            (false, false) => Kind::Plain,
+        })
+    }
+
     pub(crate) fn is_new_wrapper(&self) -> Res<bool> {
         self.flag(WRAPPER)
     }
@@ -189,13 +225,13 @@ unsafe extern "C" fn set_attribute(object: *mut PyObject, name: *mut PyObject, v
     })
 }
 
-/// The name `<temp>` and the options of `call_extra`'s functions.
-pub(super) fn temporary(function: &Obj) -> Res<Impl> {
-    let names = &state().names;
-    let opts = Obj::dict()?;
-    for name in [&names.wrapper, &names.hookwrapper, &names.optionalhook, &names.trylast, &names.tryfirst] {
-        opts.set(name, &Obj::bool(false))?;
-    }
-    opts.set(&names.specname, &Obj::none())?;
-    Impl::new(build(&Obj::none(), &Obj::name("<temp>")?, function, &opts)?)
+/// The options of `call_extra`'s functions, one dict for all of a call.
+pub(super) fn temporary_opts() -> Res<Obj> {
+    unsafe { Obj::owned(ffi::PyDict_Copy(state().no_opts.as_ptr())) }
+}
+
+/// A function that takes part in one call.
+pub(super) fn temporary(function: &Obj, opts: &Obj) -> Res<Impl> {
+    let no = || Obj::bool(false);
+    Impl::new(build_with(&Obj::none(), &state().names.temp, function, opts, [no(), no(), no(), no(), no()])?)
 }

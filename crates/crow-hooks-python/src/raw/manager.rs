@@ -13,7 +13,7 @@ use super::{
     call,
     hook_impl::Impl,
     object::{Obj, Raised, Res, clear, guarded, guarded_status, raise, raised_is},
-    plan::{Plan, position},
+    plan::{Unplanned, position},
     result,
     slots::{
         FastMethod, Rest, Slots, getter, getters, init_parameters, member, members, method, methods, parameters, slot,
@@ -129,7 +129,7 @@ impl Executor {
             clear();
             return Self::Any;
         };
-        if manager.is_a_type(state().types.manager) && name.is(&names.hookexec) {
+        if manager.is_a_type(state().types.manager) && name.to_text().is_ok_and(|name| name == "_hookexec") {
             Self::Stock(manager.as_ptr())
         } else {
             Self::Any
@@ -326,21 +326,22 @@ fn deepen(tracer: &Obj, by: i64) -> Res<()> {
 /// `_multicall(hook_name, hook_impls, caller_kwargs, firstresult)`.
 pub(super) fn multicall(name: &Obj, impls: &Obj, kwargs: &Obj, firstresult: bool) -> Res<Obj> {
     let impls = if impls.is_list() || impls.is_tuple() { impls.items() } else { impls.to_list()?.items() };
-    let (names, values): (Vec<Obj>, Vec<Obj>) = if kwargs.is_dict() {
-        kwargs.entries().into_iter().unzip()
-    } else {
-        asked_for(&impls, kwargs)?.into_iter().unzip()
-    };
-    let plan = Plan::new(&impls, &names, firstresult)?;
-    let values: Vec<*mut PyObject> = values.iter().map(Obj::as_ptr).collect();
-    unsafe { call::run(&plan, name, values.as_ptr()) }
+    multicall_of(name, impls, kwargs, firstresult)
+}
+
+/// The same for impls that are in no list of Python's.
+pub(super) fn multicall_of(name: &Obj, impls: Vec<Obj>, kwargs: &Obj, firstresult: bool) -> Res<Obj> {
+    let impls = impls.into_iter().map(Impl::new).collect::<Res<Vec<_>>>()?;
+    let entries = if kwargs.is_dict() { kwargs.entries() } else { asked_for(&impls, kwargs)? };
+    let values: Vec<*mut PyObject> = entries.iter().map(|(_, value)| value.as_ptr()).collect();
+    let unplanned = impls.iter().rev().map(|hook_impl| Unplanned { hook_impl, entries: &entries });
+    unsafe { call::run(unplanned, firstresult, name.as_ptr(), values.as_ptr()) }
 }
 
 /// The arguments that impls want of a mapping that is no dict.
-fn asked_for(impls: &[Obj], kwargs: &Obj) -> Res<Vec<(Obj, Obj)>> {
+fn asked_for(impls: &[Impl], kwargs: &Obj) -> Res<Vec<(Obj, Obj)>> {
     let mut found: Vec<(Obj, Obj)> = Vec::new();
     for each in impls {
-        let each = Impl::new(each.clone())?;
         for name in each.argnames().items().into_iter().chain(each.kwargnames().items()) {
             let names: Vec<Obj> = found.iter().map(|(name, _)| name.clone()).collect();
             if position(&names, &name)?.is_some() {

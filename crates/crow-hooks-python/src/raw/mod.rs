@@ -11,6 +11,7 @@
 mod call;
 mod caller;
 mod caller_methods;
+mod few;
 mod generator;
 mod hook_impl;
 mod manager;

@@ -7,7 +7,7 @@ use pyo3::ffi::{self, Py_ssize_t, PyObject};
 use super::{
     caller, hook_impl,
     manager::{self, function},
-    object::{Obj, Raised, Res, check, guarded},
+    object::{Obj, Raised, Res, check, guarded, raise, type_error},
     result,
     slots::parameters,
     state::{self, Types},
@@ -64,6 +64,11 @@ fn module() -> Res<Obj> {
     add(c"marker_opts", &function(c"marker_opts", marker_opts, c"What a marker left on a function.")?)?;
     add(c"find_impls", &function(c"find_impls", find_impls, c"All hookimpls of a plugin, verified.")?)?;
     add(c"is_plainly_valid", &function(c"is_plainly_valid", is_plainly_valid, c"Whether a hookimpl fits its hook.")?)?;
+    add(c"raise_again", &function(c"raise_again", raise_again, c"Raise an exception with the traceback it has.")?)?;
+    add(
+        c"set_frame",
+        &function(c"set_frame", set_frame, c"Have a function called with each exception, to raise it again.")?,
+    )?;
     add(c"arrange", &function(c"arrange", arrange, c"Hookimpls in order.")?)?;
     Ok(module)
 }
@@ -152,5 +157,30 @@ unsafe extern "C" fn arrange(_: *mut PyObject, args: Args, given: Py_ssize_t, kw
     guarded(|| match unsafe { parameters("arrange", ["hook", "impls"], 2, args, given, kwnames) }? {
         [Some(hook), Some(impls)] => Obj::list(&order::arranged(&hook.display()?, impls.to_list()?.items())?),
         _ => Err(Raised),
+    })
+}
+
+unsafe extern "C" fn raise_again(
+    _: *mut PyObject,
+    args: Args,
+    given: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    guarded(|| match unsafe { parameters("raise_again", ["exception"], 1, args, given, kwnames) }? {
+        [Some(exception)] if exception.is_exception() => Err(raise(exception)),
+        _ => Err(type_error("raise_again() needs an exception")),
+    })
+}
+
+unsafe extern "C" fn set_frame(
+    _: *mut PyObject,
+    args: Args,
+    given: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    guarded(|| {
+        let [function] = unsafe { parameters("set_frame", ["function"], 1, args, given, kwnames) }?;
+        state::set_frame(function.filter(|function| !function.is_none()));
+        Ok(Obj::none())
     })
 }

@@ -134,6 +134,10 @@ impl Obj {
         unsafe { ffi::PyList_Check(self.as_ptr()) != 0 }
     }
 
+    pub(crate) fn is_exception(&self) -> bool {
+        unsafe { self.is_a_type(ffi::PyExc_BaseException.cast()) }
+    }
+
     pub(crate) fn is_str(&self) -> bool {
         unsafe { ffi::PyUnicode_Check(self.as_ptr()) != 0 }
     }
@@ -161,7 +165,11 @@ impl Obj {
         check(unsafe { ffi::PyObject_IsInstance(self.as_ptr(), class.as_ptr()) })
     }
 
+    #[inline]
     pub(crate) fn truth(&self) -> Res<bool> {
+        if self.as_ptr() == unsafe { ffi::Py_False() } {
+            return Ok(false);
+        }
         check(unsafe { ffi::PyObject_IsTrue(self.as_ptr()) })
     }
 
@@ -216,7 +224,10 @@ impl Obj {
 
     /// The items of a list or tuple.
     pub(crate) fn items(&self) -> Vec<Self> {
-        (0..self.len()).filter_map(|at| self.item(at)).collect()
+        let length = self.len();
+        let mut items = Vec::with_capacity(length);
+        items.extend((0..length).filter_map(|at| self.item(at)));
+        items
     }
 
     pub(crate) fn item(&self, at: usize) -> Option<Self> {
@@ -252,7 +263,8 @@ impl Obj {
 
     /// Keys and values of a dict.
     pub(crate) fn entries(&self) -> Vec<(Self, Self)> {
-        let mut entries = Vec::new();
+        let size = unsafe { ffi::PyDict_Size(self.as_ptr()) };
+        let mut entries = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         let (mut at, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
         unsafe {
             while ffi::PyDict_Next(self.as_ptr(), &raw mut at, &raw mut key, &raw mut value) != 0 {

@@ -5,17 +5,11 @@ use std::{ffi::c_int, ptr};
 use pyo3::ffi::{self, PyObject};
 
 use super::{
-    hook_impl::Impl,
+    call::{self, Callable},
+    hook_impl::{ARGNAMES, Impl, KWARGNAMES, Kind},
     object::{Obj, Raised, Res, clear},
     state::{epoch, state},
 };
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    Plain,
-    Wrapper,
-    OldWrapper,
-}
 
 /// One impl to be called.
 pub(super) struct Step {
@@ -50,6 +44,15 @@ impl Plan {
         Ok(Self { steps, firstresult, epoch })
     }
 
+    /// Calls the impls. `values` are as many as the names that this was made for; `hook` is the hook's name.
+    #[inline]
+    pub(super) unsafe fn run(&self, hook: *mut PyObject, values: *const *mut PyObject) -> Res<Obj> {
+        if self.steps.is_empty() {
+            return if self.firstresult { Ok(Obj::none()) } else { unsafe { Obj::owned(ffi::PyList_New(0)) } };
+        }
+        unsafe { call::run(self.steps.iter(), self.firstresult, hook, values) }
+    }
+
     /// Whether no hookimpl was changed since.
     #[inline]
     pub(super) fn is_current(&self) -> bool {
@@ -80,13 +83,7 @@ impl Plan {
 
 impl Step {
     fn new(hook_impl: Impl, names: &[Obj]) -> Res<Self> {
-        let kind = if hook_impl.is_old_wrapper()? {
-            Kind::OldWrapper
-        } else if hook_impl.is_new_wrapper()? {
-            Kind::Wrapper
-        } else {
-            Kind::Plain
-        };
+        let kind = hook_impl.kind()?;
         let state = state();
         let mut function = hook_impl.function();
         let mut receiver = None;
@@ -120,12 +117,39 @@ impl Step {
         Ok(Self { hook_impl, kind, function, receiver, sources, positional, keywords, missing })
     }
 
+    #[cold]
+    unsafe fn call_with_many(&self, values: *const *mut PyObject) -> Res<Obj> {
+        let mut slots = vec![ptr::null_mut()];
+        slots.extend(self.receiver.as_ref().map(Obj::as_ptr));
+        slots.extend(self.sources.iter().map(|source| unsafe { *values.add(*source as usize) }));
+        unsafe { self.vectorcall(slots.as_ptr().add(1)) }
+    }
+
+    #[inline]
+    unsafe fn vectorcall(&self, args: *const *mut PyObject) -> Res<Obj> {
+        let given = self.positional + usize::from(self.receiver.is_some());
+        let keywords = self.keywords.as_ref().map_or(ptr::null_mut(), Obj::as_ptr);
+        let flags = given | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        unsafe { Obj::owned(ffi::PyObject_Vectorcall(self.function.as_ptr(), args, flags, keywords)) }
+    }
+}
+
+impl Callable for &Step {
+    #[inline]
+    fn kind(&self) -> Res<Kind> {
+        Ok(self.kind)
+    }
+
+    fn hook_impl(&self) -> &Impl {
+        &self.hook_impl
+    }
+
     /// Calls the function with its share of the call's values.
     #[inline]
-    pub(super) unsafe fn call(&self, values: *const *mut PyObject) -> Res<Obj> {
+    unsafe fn call(&self, values: *const *mut PyObject) -> Res<Obj> {
         const INLINE: usize = 8;
         if self.missing.is_some() {
-            return Err(self.lacks_an_argument());
+            return Err(lacks_an_argument(self.missing.clone()));
         }
         if self.sources.len() + 2 > INLINE {
             return unsafe { self.call_with_many(values) };
@@ -143,37 +167,78 @@ impl Step {
         }
         unsafe { self.vectorcall(slots.as_ptr().add(1)) }
     }
+}
 
-    #[cold]
-    unsafe fn call_with_many(&self, values: *const *mut PyObject) -> Res<Obj> {
-        let mut slots = vec![ptr::null_mut()];
-        slots.extend(self.receiver.as_ref().map(Obj::as_ptr));
-        slots.extend(self.sources.iter().map(|source| unsafe { *values.add(*source as usize) }));
-        unsafe { self.vectorcall(slots.as_ptr().add(1)) }
+#[cold]
+fn lacks_an_argument(name: Option<Obj>) -> Raised {
+    let raised = || {
+        let name = name.unwrap_or_else(Obj::none);
+        let class = super::state::python(c"crow_hooks._errors", "HookCallError")?;
+        let error = class.call(&[&Obj::str(&format!("hook call must provide argument {}", name.repr()?))?])?;
+        unsafe {
+            let key_error = Obj::borrowed(ffi::PyExc_KeyError).call(&[&name])?;
+            ffi::PyException_SetContext(error.as_ptr(), key_error.clone().into_ptr());
+            ffi::PyException_SetCause(error.as_ptr(), key_error.into_ptr());
+        }
+        Ok(super::object::raise(error))
+    };
+    raised().unwrap_or_else(|raised| raised)
+}
+
+/// An impl that is called once, so that a plan would not pay.
+pub(super) struct Unplanned<'c> {
+    pub(super) hook_impl: &'c Impl,
+    pub(super) entries: &'c [(Obj, Obj)],
+}
+
+impl Callable for Unplanned<'_> {
+    #[inline]
+    fn kind(&self) -> Res<Kind> {
+        self.hook_impl.kind()
+    }
+
+    fn hook_impl(&self) -> &Impl {
+        self.hook_impl
     }
 
     #[inline]
-    unsafe fn vectorcall(&self, args: *const *mut PyObject) -> Res<Obj> {
-        let given = self.positional + usize::from(self.receiver.is_some());
-        let keywords = self.keywords.as_ref().map_or(ptr::null_mut(), Obj::as_ptr);
-        let flags = given | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
-        unsafe { Obj::owned(ffi::PyObject_Vectorcall(self.function.as_ptr(), args, flags, keywords)) }
+    unsafe fn call(&self, values: *const *mut PyObject) -> Res<Obj> {
+        const INLINE: usize = 8;
+        let (argnames, kwargnames) = (self.hook_impl.slot(ARGNAMES), self.hook_impl.slot(KWARGNAMES));
+        let given = unsafe { ffi::PyTuple_Size(argnames) };
+        if given < 0 || given >= INLINE as isize || unsafe { ffi::PyTuple_Size(kwargnames) } != 0 {
+            clear();
+            let names: Vec<Obj> = self.entries.iter().map(|(name, _)| name.clone()).collect();
+            let step = Step::new(self.hook_impl.clone(), &names)?;
+            return unsafe { (&step).call(values) };
+        }
+        let mut slots: [*mut PyObject; INLINE] = [ptr::null_mut(); INLINE];
+        for at in 0..given {
+            let name = unsafe { ffi::PyTuple_GetItem(argnames, at) };
+            let found = self.entries.iter().find(|(each, _)| each.as_ptr() == name);
+            let value = match found {
+                Some((_, value)) => value.as_ptr(),
+                None => self.value_of(&unsafe { Obj::borrowed(name) })?,
+            };
+            slots[at as usize + 1] = value;
+        }
+        let flags = given as usize | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        let function = self.hook_impl.function();
+        unsafe {
+            Obj::owned(ffi::PyObject_Vectorcall(function.as_ptr(), slots.as_ptr().add(1), flags, ptr::null_mut()))
+        }
     }
+}
 
+impl Unplanned<'_> {
+    /// For a name that is not interned.
     #[cold]
-    fn lacks_an_argument(&self) -> Raised {
-        let raised = || {
-            let name = self.missing.clone().unwrap_or_else(Obj::none);
-            let class = super::state::python(c"crow_hooks._errors", "HookCallError")?;
-            let error = class.call(&[&Obj::str(&format!("hook call must provide argument {}", name.repr()?))?])?;
-            unsafe {
-                let key_error = Obj::borrowed(ffi::PyExc_KeyError).call(&[&name])?;
-                ffi::PyException_SetContext(error.as_ptr(), key_error.clone().into_ptr());
-                ffi::PyException_SetCause(error.as_ptr(), key_error.into_ptr());
-            }
-            Ok(super::object::raise(error))
-        };
-        raised().unwrap_or_else(|raised| raised)
+    fn value_of(&self, name: &Obj) -> Res<*mut PyObject> {
+        let names: Vec<Obj> = self.entries.iter().map(|(name, _)| name.clone()).collect();
+        match position(&names, name)? {
+            Some(at) => Ok(self.entries[at as usize].1.as_ptr()),
+            None => Err(lacks_an_argument(Some(name.clone()))),
+        }
     }
 }
 

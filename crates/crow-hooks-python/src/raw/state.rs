@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 
-use pyo3::ffi::PyTypeObject;
+use pyo3::ffi::{PyObject, PyTypeObject};
 
 use super::object::{Obj, Res, import};
 
@@ -31,6 +31,7 @@ names! {
     cause = "__cause__",
     check_order = "_check_order",
     close = "close",
+    cls = "cls",
     code = "__code__",
     co_argcount = "co_argcount",
     co_filename = "co_filename",
@@ -49,7 +50,6 @@ names! {
     has_spec = "has_spec",
     historic = "historic",
     hook = "hook",
-    hookexec = "_hookexec",
     hookwrapper = "hookwrapper",
     kwargdefaults = "kwargdefaults",
     kwargnames = "kwargnames",
@@ -61,8 +61,10 @@ names! {
     opts = "opts",
     project_name = "project_name",
     qualname = "__qualname__",
+    self_ = "self",
     send = "send",
     specname = "specname",
+    temp = "<temp>",
     throw = "throw",
     tryfirst = "tryfirst",
     trylast = "trylast",
@@ -106,9 +108,23 @@ pub(crate) struct State {
     pub(crate) member_type: Obj,
     pub(crate) staticmethod_type: Obj,
     pub(crate) classmethod_type: Obj,
+    /// The options of a hookimpl that has none.
+    pub(super) no_opts: Obj,
     pub(super) types: Types,
     /// The native call loop as Python sees it.
     pub(super) multicall: Obj,
+}
+
+/// A function that raises its argument again, for the sake of its own frame in the traceback.
+static FRAME: AtomicPtr<PyObject> = AtomicPtr::new(ptr::null_mut());
+
+pub(super) fn frame() -> Option<Obj> {
+    unsafe { Obj::maybe(FRAME.load(Ordering::Relaxed)) }
+}
+
+pub(super) fn set_frame(function: Option<Obj>) {
+    let before = FRAME.swap(function.map_or(ptr::null_mut(), Obj::into_ptr), Ordering::Relaxed);
+    drop(unsafe { Obj::owned(before) });
 }
 
 static STATE: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
@@ -131,14 +147,21 @@ pub(crate) fn state() -> &'static State {
 
 pub(super) fn init(types: Types, multicall: Obj) -> Res<()> {
     let builtins = import(c"builtins")?;
-    let python_types = import(c"types")?;
+    // Always loaded, unlike `types`, and it has a specimen of each.
+    let abc = import(c"_collections_abc")?;
     let from = |module: &Obj, name: &str| module.attr(&Obj::name(name)?);
     let names = Names::new()?;
     let object_type = from(&builtins, "object")?;
     let type_type = from(&builtins, "type")?;
     let type_dicts = type_type.attr(&names.dict)?;
     let object_dict = object_type.attr(&names.dict)?.call_method(&names.copy, &[])?;
+    let no_opts = Obj::dict()?;
+    for name in [&names.wrapper, &names.hookwrapper, &names.optionalhook, &names.trylast, &names.tryfirst] {
+        no_opts.set(name, &Obj::bool(false))?;
+    }
+    no_opts.set(&names.specname, &Obj::none())?;
     let state = State {
+        no_opts,
         empty_tuple: Obj::tuple(&[])?,
         getattr: from(&builtins, "getattr")?,
         object_dict,
@@ -146,12 +169,12 @@ pub(super) fn init(types: Types, multicall: Obj) -> Res<()> {
         type_dict: type_dicts.subscript(&names.dict)?,
         type_mro: type_dicts.subscript(&names.mro)?,
         type_type,
-        function_type: from(&python_types, "FunctionType")?,
-        method_type: from(&python_types, "MethodType")?,
-        builtin_type: from(&python_types, "BuiltinFunctionType")?,
-        module_type: from(&python_types, "ModuleType")?,
-        generator_type: from(&python_types, "GeneratorType")?,
-        member_type: from(&python_types, "MemberDescriptorType")?,
+        function_type: from(&abc, "_check_methods")?.type_of(),
+        method_type: from(&from(&abc, "Set")?, "register")?.type_of(),
+        builtin_type: from(&builtins, "getattr")?.type_of(),
+        module_type: builtins.type_of(),
+        generator_type: from(&abc, "generator")?,
+        member_type: from(&unsafe { Obj::borrowed(types.hook_impl.cast()) }, "function")?.type_of(),
         staticmethod_type: from(&builtins, "staticmethod")?,
         classmethod_type: from(&builtins, "classmethod")?,
         names,

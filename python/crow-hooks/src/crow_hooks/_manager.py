@@ -1,7 +1,5 @@
 """The plugin manager."""
 
-from __future__ import annotations
-
 from . import _native
 from ._errors import PluginValidationError
 from ._markers import HookRelay

@@ -1,7 +1,5 @@
 """Markers of specifications and implementations, and what a specification is."""
 
-from __future__ import annotations
-
 from . import _native
 
 

@@ -1,7 +1,5 @@
 """Tracing: messages with tags, to a writer or to processors."""
 
-from __future__ import annotations
-
 from . import _native
 
 
@@ -30,6 +28,9 @@ class TagTracer(_native.TracerBase):
 
     def setwriter(self, writer):
         """Give every message to ``writer``, as text; ``None`` for nobody."""
+        if writer is not None:
+            # Now: an import from inside a message could be traced itself, without end.
+            from . import _tracefmt  # noqa: F401
         self._writer = writer
 
     def setprocessor(self, tags, processor):

@@ -12,6 +12,8 @@ from crow_hooks import PluginManager as PluginManager
 from crow_hooks import PluginValidationError as PluginValidationError
 from crow_hooks import Result as Result
 
+from . import _execution as _execution
+
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
