@@ -28,7 +28,14 @@ impl ModelError {
 /// The model of this process, read when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Embedder {
-    model: Arc<Mutex<Option<(PathBuf, Arc<StaticModel>)>>>,
+    model: Arc<Mutex<Option<Loaded>>>,
+}
+
+/// A model, and the directory it was read from.
+#[derive(Debug)]
+struct Loaded {
+    from: PathBuf,
+    model: Arc<StaticModel>,
 }
 
 impl Embedder {
@@ -38,12 +45,12 @@ impl Embedder {
         let work = move || {
             let model = {
                 let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                match slot.as_ref().filter(|(read, _)| *read == directory) {
-                    Some((_, model)) => Arc::clone(model),
+                match slot.as_ref().filter(|loaded| loaded.from == directory) {
+                    Some(loaded) => Arc::clone(&loaded.model),
                     None => {
                         let told = |error| ModelError(format!("the model in {}: {error}", directory.display()));
                         let model = Arc::new(StaticModel::read(&directory).map_err(told)?);
-                        *slot = Some((directory, Arc::clone(&model)));
+                        *slot = Some(Loaded { from: directory, model: Arc::clone(&model) });
                         model
                     }
                 }

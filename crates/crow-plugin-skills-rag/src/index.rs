@@ -151,7 +151,7 @@ mod tests {
             .append(true)
             .open(&a)
             .unwrap()
-            .set_modified(SystemTime::now() + Duration::from_secs(60))
+            .set_modified(SystemTime::now() + Duration::from_mins(1))
             .unwrap();
         place.update(std::slice::from_ref(&a));
         let after = place.store.files("root").unwrap();

@@ -19,14 +19,18 @@ mod settings;
 mod shelf;
 mod skill;
 mod sources;
+mod standalone;
 mod store;
 mod tools;
 mod vector;
 mod words;
 
 use crow_acp::{
-    Agent, Command, Config, ConfigError, CrowHooks, Scope, Section, Sections, Session, ToolDescriptor, hookimpls,
+    Agent, Command, Config, ConfigError, CrowHooks, Notice, Scope, Section, Sections, Session, Severity,
+    ToolDescriptor, hookimpls,
 };
+
+pub use crate::standalone::{Hit, Index, IndexError};
 
 use crate::embedding::{Embedder, ModelError};
 use crate::settings::Settings;
@@ -55,8 +59,15 @@ impl CrowHooks for SkillsRag {
 
     /// Looks for skills, and begins to read documents, for which nobody waits.
     async fn on_session_start(&self, agent: &Agent, session: &Session) -> Result<(), ConfigError> {
-        let settings = Settings::of(&session.config())?;
-        if let Some(shelf) = Shelf::stock(agent, session, settings).await {
+        let settings = match Settings::of(&session.config()) {
+            Ok(settings) => settings,
+            // What a project says is no reason not to work in it.
+            Err(error) => {
+                session.notify(Notice::new(Severity::Warning, error.to_string()));
+                Settings::of(&agent.config())?
+            }
+        };
+        if let Some(shelf) = Shelf::stock(agent, session, settings).await? {
             drop(shelf.refresh(agent, session));
         }
         Ok(())

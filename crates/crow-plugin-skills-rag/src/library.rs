@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crow_acp::Agent;
+use crow_acp::{Agent, ConfigError};
 
 use crate::settings::Settings;
 use crate::store::sqlite::Sqlite;
@@ -66,16 +66,21 @@ impl Library {
     }
 
     /// The agent's. Nothing is opened yet.
-    pub(crate) fn of(agent: &Agent, settings: &Settings) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// The configuration makes no sense.
+    pub(crate) fn of(agent: &Agent) -> Result<Arc<Self>, ConfigError> {
         /// Sessions may start at the same time, and there must be one.
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = agent.get::<Arc<Self>>() {
-            return (*library).clone();
+            return Ok((*library).clone());
         }
-        let library = Arc::new(Self::new(Database::of(settings, agent.config().home())));
+        // Where it is does not depend on the project.
+        let config = agent.config();
+        let library = Arc::new(Self::new(Database::of(&Settings::of(&config)?, config.home())));
         agent.insert(Arc::clone(&library));
-        library
+        Ok(library)
     }
 
     /// Looks something up.

@@ -1,5 +1,7 @@
 //! The list of skills in the system prompt: names and descriptions, within a budget.
 
+use std::fmt::Write as _;
+
 use crate::settings::BYTES_PER_TOKEN;
 use crate::skill::Skill;
 
@@ -43,7 +45,7 @@ fn render(skills: &[Skill], named: usize, most: usize) -> String {
     }
     if named < skills.len() {
         let more = skills.len() - named;
-        text.push_str(&format!("\n- and {more} more: `search_skills` finds them"));
+        let _ = write!(text, "\n- and {more} more: `search_skills` finds them");
     }
     text
 }

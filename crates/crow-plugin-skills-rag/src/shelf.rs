@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crow_acp::{Agent, Notice, Session, Severity};
+use crow_acp::{Agent, ConfigError, Notice, Session, Severity};
 use tokio::sync::oneshot;
 
 use crate::index::{self, Cut};
@@ -57,39 +57,42 @@ impl Shelf {
     }
 
     /// Looks for skills, where waiting disturbs nobody, and puts what there is on the session.
-    pub(crate) async fn stock(agent: &Agent, session: &Session, settings: Settings) -> Option<Arc<Self>> {
+    pub(crate) async fn stock(
+        agent: &Agent,
+        session: &Session,
+        settings: Settings,
+    ) -> Result<Option<Arc<Self>>, ConfigError> {
         // A handful of looks at the disk, which is all that happens where there are no skills.
         let places = skill::places(session);
         if places.is_empty() && !settings.has_documents() {
-            return None;
+            return Ok(None);
         }
-        let found = match places.is_empty() {
-            true => skill::Found::default(),
-            false => {
-                let (agent, own) = (agent.clone(), session.clone());
-                let find = move || skill::find(&places, |skill| is_trusted(&agent, &own, skill));
-                tokio::task::spawn_blocking(find).await.unwrap_or_default()
-            }
+        let found = if places.is_empty() {
+            skill::Found::default()
+        } else {
+            let (agent, own) = (agent.clone(), session.clone());
+            let find = move || skill::find(&places, |skill| is_trusted(&agent, &own, skill));
+            tokio::task::spawn_blocking(find).await.unwrap_or_default()
         };
         for problem in found.problems {
             session.notify(Notice::new(Severity::Warning, problem));
         }
         if found.skills.is_empty() && !settings.has_documents() {
-            return None;
+            return Ok(None);
         }
         let config = session.config();
         let project = config.project().unwrap_or(session.cwd());
         let shelf = Self {
             sources: Sources::new(&settings, project, config.ignore()),
             skills: found.skills,
-            library: Library::of(agent, &settings),
+            library: Library::of(agent)?,
             settings,
             listing: OnceLock::new(),
             shown: Mutex::default(),
             told: AtomicBool::new(false),
         };
         session.insert(shelf);
-        Self::of(session)
+        Ok(Self::of(session))
     }
 
     /// The list of skills for the system prompt, and how many it names.
@@ -163,7 +166,7 @@ impl Shelf {
                 .write(move |store| {
                     let mut files = Vec::new();
                     if is_trusted(&agent, &session, &skill) {
-                        let documents = skill.files().into_iter().filter(|file| file.ends_with(".md"));
+                        let documents = skill.files().into_iter().filter(|file| is_markdown(file));
                         files.push(skill.directory.join("SKILL.md"));
                         files.extend(documents.map(|file| skill.directory.join(file)));
                     }
@@ -298,6 +301,10 @@ impl Shelf {
 /// Whether a skill may be used: the user's own always, a project's as far as exactly what is there now was trusted.
 fn is_trusted(agent: &Agent, session: &Session, skill: &Skill) -> bool {
     !skill.of_project || skill.item().is_some_and(|item| agent.trust().admits(session, item))
+}
+
+fn is_markdown(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
 }
 
 fn key_of(skill: &Skill) -> String {

@@ -271,9 +271,8 @@ async fn what_fits_a_prompt_is_put_behind_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn top_k_tokens_and_the_switch_are_limits() {
-    let document = (0..20)
-        .map(|n| format!("# Part {n}\n\nThe frobnicator number {n} {}\n\n", "spins ".repeat(60)))
-        .collect::<String>();
+    let part = |n| format!("# Part {n}\n\nThe frobnicator number {n} {}\n\n", "spins ".repeat(60));
+    let document = (0..20).map(part).collect::<Vec<String>>().concat();
     let count = async |config: &str| {
         let place = Fixture::new(&format!("{DOCUMENTS}{config}")).await;
         place.write("docs/all.md", &document);
@@ -389,7 +388,9 @@ fn model(directory: &Path, turned: bool) {
     });
     let mut rows = [[0.0_f32, 0.0, 0.0], [1.0, 0.1, 0.0], [0.9, 0.2, 0.0], [0.0, 0.0, 1.0], [0.3, 0.2, 0.1]];
     if turned {
-        rows.iter_mut().for_each(|row| row.reverse());
+        for row in &mut rows {
+            row.reverse();
+        }
     }
     let header = json!({ "embeddings": { "dtype": "F32", "shape": [5, 3], "data_offsets": [0, 60] } }).to_string();
     let data: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();

@@ -66,11 +66,10 @@ impl StaticModel {
                 *sum += weight * number;
             }
         }
-        let count = tokens.len().max(1) as f32;
-        sum.iter_mut().for_each(|number| *number /= count);
         let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt();
-        if self.normalize && length.is_normal() {
-            sum.iter_mut().for_each(|number| *number /= length);
+        let by = if self.normalize && length.is_normal() { length } else { tokens.len().max(1) as f32 };
+        for number in &mut sum {
+            *number /= by;
         }
         sum
     }

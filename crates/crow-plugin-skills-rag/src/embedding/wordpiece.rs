@@ -21,8 +21,8 @@ impl WordPiece {
         }
         let mut begin = 0;
         while begin < word.len() {
-            let ends = word[begin..].char_indices().map(|(at, c)| begin + at + c.len_utf8()).rev();
-            let known = ends.filter_map(|end| Some((end, *self.piece(&word[begin..end], begin > 0)?))).next();
+            let mut ends = word[begin..].char_indices().map(|(at, c)| begin + at + c.len_utf8()).rev();
+            let known = ends.find_map(|end| Some((end, *self.piece(&word[begin..end], begin > 0)?)));
             let Some((end, token)) = known else { return Vec::new() };
             tokens.push(token);
             begin = end;

@@ -52,7 +52,9 @@ fn two_may_use_it_at_once() {
         })
     };
     let threads = [fill("a"), fill("b")];
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let mut store = Sqlite::open(&path).unwrap();
     assert_eq!((store.files("a").unwrap().len(), store.files("b").unwrap().len()), (50, 50));
 }
