@@ -8,6 +8,7 @@ use crow_acp::{
     BoxFuture, Completion, ConfigError, DeltaRefused, Deltas, Model, ModelId, Provider, ProviderConfig, ProviderError,
     ProviderErrorKind as Kind, Request, Secrets,
 };
+use crow_provider_http::{self as http, Clients, Route};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,9 +16,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::answer::Answer;
 use crate::chunk::Chunk;
 use crate::dialect::Dialect;
-use crate::http::{Clients, Route};
 use crate::sse::SseReader;
-use crate::{body, embeddings, error, models};
+use crate::{body, embeddings};
 
 /// Where requests go if the configuration does not say.
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -106,11 +106,7 @@ impl Endpoint {
             has_key: key.is_some() || headers.contains_key(AUTHORIZATION) || headers.contains_key("api-key"),
             base,
             headers,
-            route: Route {
-                ca_file: config.ca_file.clone(),
-                proxy: config.proxy.clone(),
-                connect_timeout: config.connect_timeout,
-            },
+            route: Route::of(config),
             first_byte: config.first_byte_timeout,
             idle: config.idle_timeout,
             told: config.models.keys().cloned().collect(),
@@ -127,15 +123,7 @@ impl Endpoint {
 
     /// The models that are known without asking: the bundled table's, the configured ones and the `default` one.
     pub(crate) fn models(&self, config: &ProviderConfig, default: Option<&ModelId>) -> Vec<Model> {
-        let mut models: Vec<Model> = models::listed(&self.name, &self.base).collect();
-        let default = default.filter(|id| id.provider == self.name).map(|id| id.name.as_str());
-        for name in config.models.keys().map(String::as_str).chain(default) {
-            if !models.iter().any(|model| model.id.name == name) {
-                models.push(models::lookup(ModelId::new(&self.name, name), &self.base));
-            }
-        }
-        apply_overrides(&mut models, config);
-        models
+        http::known_models(&self.name, &self.base, config, default)
     }
 
     /// The address of `path` below the base; a query of the base (an API version) is kept.
@@ -168,7 +156,7 @@ impl Endpoint {
 
     async fn send(&self, request: RequestBuilder, deadline: Instant) -> Result<Response, ProviderError> {
         let sent = timeout_at(deadline, request.headers(self.headers.clone()).send()).await;
-        sent.map_err(|_| silent(self.first_byte))?.map_err(|error| error::from_transport(&error))
+        sent.map_err(|_| silent(self.first_byte))?.map_err(|error| http::from_transport(&error))
     }
 
     /// Puts the request, again if the endpoint's refusal told how it must read.
@@ -178,7 +166,7 @@ impl Endpoint {
         // A model that nobody told of comes here without what its family can do.
         let name = &request.model.id.name;
         let images = request.model.images
-            || !self.told.contains(name) && models::lookup(request.model.id.clone(), &self.base).images;
+            || !self.told.contains(name) && http::lookup(request.model.id.clone(), &self.base).images;
         for last in [false, false, true] {
             let limit = request.parameters.max_output_tokens.map(|_| self.dialect.limit_field());
             let body = body::write(request, images, &self.dialect)
@@ -213,7 +201,7 @@ impl Endpoint {
                 break;
             }
         }
-        let (told, error) = error::from_status(response.status(), response.headers(), &body);
+        let (told, error) = http::from_status(response.status(), response.headers(), &body);
         (told.message, error)
     }
 
@@ -249,7 +237,7 @@ impl Endpoint {
                 timeout_at(deadline, response.chunk()).await.map_err(|_| silent(self.first_byte))
             };
             begun = true;
-            match bytes.and_then(|bytes| bytes.map_err(|error| error::from_transport(&error))) {
+            match bytes.and_then(|bytes| bytes.map_err(|error| http::from_transport(&error))) {
                 Ok(Some(bytes)) => reader.feed(&bytes).map_err(|_| garbled("an event of a stream without end"))?,
                 Ok(None) => break false,
                 // All has been said: what goes wrong now is nobody's loss.
@@ -294,7 +282,7 @@ impl Endpoint {
         let mut answer = Answer::default();
         read(&body, &mut answer)?;
         if !answer.is_finished() {
-            return Err(garbled(&error::snippet(&body)).into());
+            return Err(garbled(&http::snippet(&body)).into());
         }
         while let Some(delta) = answer.next_delta() {
             deltas.push(delta).await?;
@@ -306,7 +294,7 @@ impl Endpoint {
         let mut body = Vec::new();
         loop {
             let bytes = timeout_at(deadline, response.chunk()).await.map_err(|_| silent(self.first_byte))?;
-            match bytes.map_err(|error| error::from_transport(&error))? {
+            match bytes.map_err(|error| http::from_transport(&error))? {
                 Some(bytes) => body.extend_from_slice(&bytes),
                 None => return Ok(body),
             }
@@ -327,8 +315,8 @@ impl Endpoint {
         }
         let body = self.body(response, deadline).await?;
         let list = serde_json::from_slice(&body).ok();
-        list.and_then(|list| models::from_endpoint(&self.name, &self.base, &list))
-            .ok_or_else(|| garbled(&error::snippet(&body)))
+        list.and_then(|list| http::from_endpoint(&self.name, &self.base, &list))
+            .ok_or_else(|| garbled(&http::snippet(&body)))
     }
 }
 
@@ -355,7 +343,7 @@ impl Endpoint {
             return Err(self.refused(response, deadline).await.1);
         }
         let body = self.body(response, deadline).await?;
-        embeddings::read(&body, texts.len()).ok_or_else(|| garbled(&error::snippet(&body)))
+        embeddings::read(&body, texts.len()).ok_or_else(|| garbled(&http::snippet(&body)))
     }
 }
 
@@ -378,15 +366,6 @@ impl Provider for Endpoint {
     }
 }
 
-/// Puts what the user says of models over what is known of them.
-pub(crate) fn apply_overrides(models: &mut [Model], config: &ProviderConfig) {
-    for model in models {
-        if let Some(said) = config.models.get(&model.id.name) {
-            said.apply(model);
-        }
-    }
-}
-
 /// Reads one event; true if it says that the stream is done.
 fn read(data: &[u8], answer: &mut Answer) -> Result<bool, ProviderError> {
     let data = data.trim_ascii();
@@ -401,15 +380,15 @@ fn read(data: &[u8], answer: &mut Answer) -> Result<bool, ProviderError> {
         // Rarely here: errors in other clothes, and chunks that tell nothing.
         parsed => {
             let value: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
-            if let Some(told) = error::Told::from_value(&value).filter(|told| !told.message.is_empty()) {
+            if let Some(told) = http::Told::from_value(&value).filter(|told| !told.message.is_empty()) {
                 tracing::debug!(code = told.code, "an error inside a stream");
-                return Err(error::from_stream(&value));
+                return Err(http::from_stream(&value));
             }
-            return parsed.map(|_| false).map_err(|_| garbled(&error::snippet(data)));
+            return parsed.map(|_| false).map_err(|_| garbled(&http::snippet(data)));
         }
     };
     if let Some(told) = &chunk.error {
-        return Err(error::from_stream(told));
+        return Err(http::from_stream(told));
     }
     answer.take(chunk.choices, chunk.usage.map(crate::chunk::WireUsage::to_usage));
     Ok(false)

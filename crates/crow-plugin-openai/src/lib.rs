@@ -12,11 +12,7 @@ mod chunk;
 mod dialect;
 mod embeddings;
 mod endpoint;
-mod error;
-mod http;
-mod models;
 mod plugin;
 mod sse;
-mod tls;
 
 pub use plugin::{OpenAi, plugin};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crow_acp::{
     Agent, Config, ConfigError, CrowHooks, ModelId, ProviderConfig, ProviderDescriptor, ProviderError, hookimpls,
 };
+use crow_provider_http::Clients;
 use serde::Deserialize;
 
 use crate::endpoint::Endpoint;
-use crate::http::Clients;
 
 /// The `protocol` of the providers that are this plugin's.
 const PROTOCOL: &str = "openai";

@@ -1,6 +1,6 @@
 //! What is known of models without asking: a small table, and what an endpoint's `/models` says.
 
-use crow_acp::{Model, ModelId, Price};
+use crow_acp::{Model, ModelId, Price, ProviderConfig};
 use reqwest::Url;
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// these hold on that host alone; what the model can do holds everywhere.
 struct Known {
     host: &'static str,
-    /// The name; dated snapshots (`NAME-2025-08-07`) are the same model.
+    /// The name; dated snapshots (`NAME-2025-08-07`, `NAME-20250929`) are the same model.
     name: &'static str,
     window: u64,
     output: u64,
@@ -32,6 +32,8 @@ const fn known(
 
 const OPENAI: &str = "api.openai.com";
 const DEEPSEEK: &str = "api.deepseek.com";
+const ANTHROPIC: &str = "api.anthropic.com";
+const GEMINI: &str = "generativelanguage.googleapis.com";
 
 /// List prices of December 2025. Whoever pays others says so in `[providers.NAME.models.MODEL]`.
 const TABLE: &[Known] = &[
@@ -50,6 +52,12 @@ const TABLE: &[Known] = &[
     known(OPENAI, "o4-mini", 200_000, 100_000, true, true, [1.1, 0.275, 4.4]),
     known(DEEPSEEK, "deepseek-chat", 128_000, 8_192, false, false, [0.28, 0.028, 0.42]),
     known(DEEPSEEK, "deepseek-reasoner", 128_000, 64_000, false, true, [0.28, 0.028, 0.42]),
+    known(ANTHROPIC, "claude-opus-4-5", 200_000, 64_000, true, true, [5.0, 0.5, 25.0]),
+    known(ANTHROPIC, "claude-sonnet-4-5", 200_000, 64_000, true, true, [3.0, 0.3, 15.0]),
+    known(ANTHROPIC, "claude-haiku-4-5", 200_000, 64_000, true, true, [1.0, 0.1, 5.0]),
+    known(GEMINI, "gemini-2.5-pro", 1_048_576, 65_536, true, true, [1.25, 0.125, 10.0]),
+    known(GEMINI, "gemini-2.5-flash", 1_048_576, 65_536, true, true, [0.3, 0.03, 2.5]),
+    known(GEMINI, "gemini-2.5-flash-lite", 1_048_576, 65_536, true, true, [0.1, 0.01, 0.4]),
 ];
 
 /// Families that take pictures, by parts of their names (lower case).
@@ -89,7 +97,7 @@ const REASONING: [&str; 14] = [
 ];
 
 /// What is known of the model `id` at the endpoint `base`; nothing is guessed but what its family can do.
-pub(crate) fn lookup(id: ModelId, base: &Url) -> Model {
+pub fn lookup(id: ModelId, base: &Url) -> Model {
     let host = base.host_str().unwrap_or_default();
     let name = id.name.to_lowercase();
     let mut model = Model::new(id);
@@ -109,17 +117,41 @@ pub(crate) fn lookup(id: ModelId, base: &Url) -> Model {
 }
 
 /// The models of the table that the endpoint `base` serves.
-pub(crate) fn listed<'a>(provider: &'a str, base: &'a Url) -> impl Iterator<Item = Model> + 'a {
+fn listed<'a>(provider: &'a str, base: &'a Url) -> impl Iterator<Item = Model> + 'a {
     let host = base.host_str().unwrap_or_default();
     let names = TABLE.iter().filter(move |known| known.host == host).map(|known| known.name);
     names.map(move |name| lookup(ModelId::new(provider, name), base))
+}
+
+/// The models of a provider that are known without asking it: the bundled table's, the configured ones and the `default`
+/// one, with what the configuration says of them.
+pub fn known_models(provider: &str, base: &Url, config: &ProviderConfig, default: Option<&ModelId>) -> Vec<Model> {
+    let mut models: Vec<Model> = listed(provider, base).collect();
+    let default = default.filter(|id| id.provider == provider).map(|id| id.name.as_str());
+    for name in config.models.keys().map(String::as_str).chain(default) {
+        if !models.iter().any(|model| model.id.name == name) {
+            models.push(lookup(ModelId::new(provider, name), base));
+        }
+    }
+    apply_overrides(&mut models, config);
+    models
+}
+
+/// Puts what the user says of models over what is known of them.
+pub fn apply_overrides(models: &mut [Model], config: &ProviderConfig) {
+    for model in models {
+        if let Some(said) = config.models.get(&model.id.name) {
+            said.apply(model);
+        }
+    }
 }
 
 fn is_snapshot(name: &str, known: &str) -> bool {
     match name.strip_prefix(known) {
         Some("") => true,
         Some(rest) => {
-            rest.len() == 11 && rest.starts_with('-') && rest[1..].bytes().all(|b| b.is_ascii_digit() || b == b'-')
+            let is_date = rest.bytes().skip(1).all(|b| b.is_ascii_digit() || b == b'-');
+            matches!(rest.len(), 9 | 11) && rest.starts_with('-') && is_date
         }
         None => false,
     }
@@ -127,7 +159,7 @@ fn is_snapshot(name: &str, known: &str) -> bool {
 
 /// What an endpoint says of its models. Names alone are the rule; several servers tell more, each in its own way.
 /// `None` if this is no list of models.
-pub(crate) fn from_endpoint(provider: &str, base: &Url, body: &Value) -> Option<Vec<Model>> {
+pub fn from_endpoint(provider: &str, base: &Url, body: &Value) -> Option<Vec<Model>> {
     let list = [Some(body), body.get("data"), body.get("models")].into_iter().flatten().find_map(Value::as_array)?;
     let mut models: Vec<Model> = list.iter().filter_map(|entry| read_entry(provider, base, entry)).collect();
     models.sort_by(|a, b| a.id.cmp(&b.id));
@@ -214,7 +246,8 @@ mod tests {
         let count = names.len();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert_eq!(listed("openai", &base("https://api.openai.com/v1")).count(), count - 2);
+        assert_eq!(listed("openai", &base("https://api.openai.com/v1")).count(), 13);
+        assert_eq!(listed("anthropic", &base("https://api.anthropic.com/v1")).count(), 3);
         assert_eq!(listed("local", &base("http://127.0.0.1:8080/v1")).count(), 0);
     }
 

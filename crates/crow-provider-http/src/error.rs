@@ -12,24 +12,24 @@ const SNIPPET: usize = 300;
 
 /// What an endpoint says about an error.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Told {
+pub struct Told {
     /// In its words.
-    pub(crate) message: String,
+    pub message: String,
     /// Its code, or the type where there is no code.
-    pub(crate) code: String,
+    pub code: String,
     /// A HTTP status inside the body, as gateways pass it on.
-    pub(crate) status: Option<u16>,
+    pub status: Option<u16>,
 }
 
 impl Told {
     /// Reads the body of an answer; what is not the usual JSON is quoted.
-    pub(crate) fn from_body(body: &[u8]) -> Self {
+    pub fn from_body(body: &[u8]) -> Self {
         let value: Value = serde_json::from_slice(body).unwrap_or_default();
         Self::from_value(&value).unwrap_or_else(|| Self { message: snippet(body), ..Self::default() })
     }
 
     /// Reads `{"error": …}`, `{"message": …}`, `{"detail": …}` or what stands in place of them.
-    pub(crate) fn from_value(value: &Value) -> Option<Self> {
+    pub fn from_value(value: &Value) -> Option<Self> {
         // Some gateways wrap the error in a list.
         let value = if let Value::Array(list) = value { list.first()? } else { value };
         let error = match value.get("error") {
@@ -64,7 +64,7 @@ impl Told {
     }
 
     /// The kind of the error that came with `status`, or in the middle of a stream without one.
-    pub(crate) fn kind(&self, status: Option<u16>) -> Kind {
+    pub fn kind(&self, status: Option<u16>) -> Kind {
         let message = self.message.to_lowercase();
         let rate = matches!(status, Some(429)) || message.contains("per min") || self.code.contains("rate_limit");
         if !rate && (status == Some(413) || overflows(&message, &self.code)) {
@@ -120,7 +120,7 @@ fn overflows(message: &str, code: &str) -> bool {
 }
 
 /// An answer that is not a stream at all, or whose body stopped making sense, in its first letters.
-pub(crate) fn snippet(body: &[u8]) -> String {
+pub fn snippet(body: &[u8]) -> String {
     let head = String::from_utf8_lossy(&body[..body.len().min(4 * SNIPPET)]);
     let words = head.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let mut text = words.collect::<Vec<_>>().join(" ");
@@ -132,7 +132,7 @@ pub(crate) fn snippet(body: &[u8]) -> String {
 }
 
 /// How long the headers of an answer ask us to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
     let duration = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
@@ -148,7 +148,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 }
 
 /// The error of an answer with a status other than 200.
-pub(crate) fn from_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Told, ProviderError) {
+pub fn from_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> (Told, ProviderError) {
     let told = Told::from_body(body);
     let code = status.as_u16();
     let kind = told.kind(Some(code));
@@ -164,7 +164,7 @@ pub(crate) fn from_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
 }
 
 /// The error that a stream carried.
-pub(crate) fn from_stream(error: &Value) -> ProviderError {
+pub fn from_stream(error: &Value) -> ProviderError {
     let told = Told::from_value(error)
         .unwrap_or_else(|| Told { message: snippet(error.to_string().as_bytes()), ..Told::default() });
     let mut out = ProviderError::new(told.kind(told.status), format!("broke off: {}", told.message));
@@ -173,7 +173,7 @@ pub(crate) fn from_stream(error: &Value) -> ProviderError {
 }
 
 /// The error of a request that got no answer, or whose answer stopped.
-pub(crate) fn from_transport(error: &reqwest::Error) -> ProviderError {
+pub fn from_transport(error: &reqwest::Error) -> ProviderError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

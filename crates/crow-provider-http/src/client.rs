@@ -4,26 +4,39 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crow_acp::{ProviderError, ProviderErrorKind, Secret};
+use crow_acp::{ProviderConfig, ProviderError, ProviderErrorKind, Secret};
 use reqwest::{Client, NoProxy, Proxy, Url, redirect};
 
 use crate::tls;
 
 /// How an endpoint is reached.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Route {
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) proxy: Option<Secret>,
-    pub(crate) connect_timeout: Duration,
+pub struct Route {
+    /// A file of certificate authorities to trust beside the usual ones.
+    pub ca_file: Option<PathBuf>,
+    /// A proxy; those of the environment hold if there is none.
+    pub proxy: Option<Secret>,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+}
+
+impl Route {
+    /// How the endpoint of a configured provider is reached.
+    pub fn of(config: &ProviderConfig) -> Self {
+        Self { ca_file: config.ca_file.clone(), proxy: config.proxy.clone(), connect_timeout: config.connect_timeout }
+    }
 }
 
 /// The clients made so far. Nearly always there is one.
 #[derive(Debug, Default)]
-pub(crate) struct Clients(Mutex<Vec<(Route, Client)>>);
+pub struct Clients(Mutex<Vec<(Route, Client)>>);
 
 impl Clients {
-    /// The client for `route`.
-    pub(crate) fn get(&self, route: &Route) -> Result<Client, ProviderError> {
+    /// The client for `route`, made now if it is the first that goes this way.
+    ///
+    /// # Errors
+    /// The proxy is none, or there is no TLS on this machine.
+    pub fn get(&self, route: &Route) -> Result<Client, ProviderError> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = made.iter().find(|(other, _)| other == route) {
             return Ok(client.clone());
@@ -43,6 +56,8 @@ fn build(route: &Route, env: impl Fn(&str) -> Option<String>) -> Result<Client, 
         .tls_backend_preconfigured(tls)
         .connect_timeout(route.connect_timeout)
         .http1_only()
+        // Whatever other crates have built in: a compressed stream comes in lumps.
+        .no_gzip()
         // A redirect would take the key to where nobody meant it to go.
         .redirect(redirect::Policy::none())
         .no_proxy();
