@@ -176,7 +176,7 @@ class AcpClient:
 
 def environment(root: Path, **more: str) -> dict[str, str]:
     """The variables of a program that lives below `root` alone."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "VIRTUAL_ENV")}
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "VIRTUAL_ENV", "PYTHONPATH")}
     home = root / "user"
     home.mkdir(exist_ok=True)
     return {**kept, "HOME": str(home), "CROW_HOME": str(root / "crow-home"), **more}
