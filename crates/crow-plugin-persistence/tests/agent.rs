@@ -228,6 +228,107 @@ async fn a_session_is_open_in_one_process_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_fork_knows_what_was_said_and_the_original_does_not_know_the_fork() {
+    let place = Place::new();
+    let agent = place.agent().await;
+    let session = agent.new_session(place.setup()).await.unwrap();
+    agent.prompt(&session, Message::user("hello")).await;
+    let fork = agent.fork_session(session.id(), place.setup()).await.unwrap();
+    assert_eq!((fork.origin(), fork.parent()), (Origin::Forked, Some(session.id())));
+    assert_eq!(texts(&fork.messages()), ["hello", "you said: hello"]);
+    assert_eq!(fork.usage(), session.usage());
+    agent.prompt(&fork, Message::user("one way")).await;
+    agent.prompt(&session, Message::user("another")).await;
+    assert_eq!(texts(&session.messages())[2..], ["another", "you said: another"]);
+    let (id, copy) = (session.id().to_owned(), fork.id().to_owned());
+    agent.shutdown().await;
+
+    let agent = place.agent().await;
+    let listed = agent.list_sessions(&SessionQuery::newest(10)).await.unwrap();
+    let parents: Vec<Option<&str>> = listed.iter().map(|session| session.parent.as_deref()).collect();
+    assert!(parents.contains(&Some(id.as_str())) && parents.contains(&None), "{parents:?}");
+    let (fork, _) = agent.load_session(&copy, place.setup(), Origin::Loaded).await.unwrap();
+    assert_eq!(texts(&fork.messages())[2..], ["one way", "you said: one way"]);
+    agent.shutdown().await;
+    check_invariants(&place.database());
+}
+
+#[tokio::test]
+async fn a_fork_of_a_run_under_way_has_what_was_there() {
+    let place = Place::new();
+    let agent = place.agent().await;
+    let session = agent.new_session(place.setup()).await.unwrap();
+    agent.prompt(&session, Message::user("hello")).await;
+    let running = tokio::spawn({
+        let (agent, session) = (agent.clone(), session.clone());
+        async move { agent.prompt(&session, Message::user("take your time")).await }
+    });
+    let asked = |archive: &Archive| {
+        let record = archive.record(session.id()).unwrap().unwrap();
+        record.events.iter().filter(|event| matches!(event.kind, EventKind::User { .. })).count()
+    };
+    while asked(&place.archive()) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let fork = agent.fork_session(session.id(), place.setup()).await.unwrap();
+    assert_eq!(texts(&fork.messages())[..3], ["hello", "you said: hello", "take your time"]);
+    let outcome = agent.prompt(&fork, Message::user("go on")).await;
+    assert_eq!(outcome.stop_reason, StopReason::EndTurn, "{outcome:?}");
+    assert!(!running.is_finished(), "the original is still at work");
+    session.cancel();
+    running.await.unwrap();
+    assert!(agent.fork_session("nobody", place.setup()).await.is_err());
+    agent.shutdown().await;
+    check_invariants(&place.database());
+}
+
+#[tokio::test]
+async fn agents_of_two_processes_share_sessions_on_a_server() {
+    let Some(server) = common::server() else { return };
+    let place = Place::new();
+    let url = server.database();
+    let options = format!("url = \"{url}\"");
+    let first = place.agent_with(&options, |_| {}).await;
+    let session = first.new_session(place.setup()).await.unwrap();
+    let id = session.id().to_owned();
+    let outcome = first.prompt(&session, Message::user("hello")).await;
+    assert_eq!(outcome.stop_reason, StopReason::EndTurn, "{outcome:?}");
+    assert!(!place.home().exists(), "nothing is kept on this machine");
+
+    let second = place.agent_with(&options, |_| {}).await;
+    let refused = second.load_session(&id, place.setup(), Origin::Loaded).await.unwrap_err().to_string();
+    assert!(refused.contains("is open in another Crow (process "), "{refused}");
+    assert_eq!(second.list_sessions(&SessionQuery::newest(10)).await.unwrap().len(), 1);
+    first.shutdown().await;
+
+    let (session, _) = second.load_session(&id, place.setup(), Origin::Loaded).await.unwrap();
+    assert_eq!(texts(&session.messages()), ["hello", "you said: hello"]);
+    second.prompt(&session, Message::user("again")).await;
+    assert_eq!(texts(&session.messages()).len(), 4);
+    // What a tool or a model repeats of the password does not get into the store.
+    second.prompt(&session, Message::user(format!("the url is {url}"))).await;
+    second.shutdown().await;
+    let events = server.query(&url, "SELECT string_agg(data, '') FROM crow.events");
+    assert!(events.contains("the url is") && !events.contains(server.password()), "{events}");
+    common::check_server(server, &url);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_refuses_the_prompt_and_says_why() {
+    let place = Place::new();
+    let agent = place.agent_with("url = \"postgresql://crow:planted-password@127.0.0.1:1/crow\"", |_| {}).await;
+    let screen = Arc::new(Screen::default());
+    agent.connect(screen.clone());
+    let session = agent.new_session(place.setup()).await.unwrap();
+    let outcome = agent.prompt(&session, Message::user("hello")).await;
+    assert_eq!(outcome.stop_reason, StopReason::Refusal);
+    let told = screen.text();
+    assert!(told.contains("the session store postgresql://127.0.0.1:1/crow cannot be reached"), "{told}");
+    assert!(!told.contains("planted"), "{told}");
+    agent.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_same_agent_may_load_what_it_has_open() {
     let place = Place::new();
     let agent = place.agent().await;

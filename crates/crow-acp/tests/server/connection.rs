@@ -19,7 +19,7 @@ async fn the_introduction_says_what_the_agent_can_do() {
     assert_eq!(result["agentCapabilities"]["loadSession"], true);
     assert_eq!(result["agentCapabilities"]["promptCapabilities"]["image"], true);
     assert_eq!(result["agentCapabilities"]["promptCapabilities"]["embeddedContext"], true);
-    for capability in ["list", "delete", "close", "resume", "additionalDirectories"] {
+    for capability in ["list", "delete", "close", "resume", "fork", "additionalDirectories"] {
         assert_eq!(result["agentCapabilities"]["sessionCapabilities"][capability], json!({}), "{capability}");
     }
     let logins = result["authMethods"].as_array().unwrap();

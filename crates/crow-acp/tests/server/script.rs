@@ -203,6 +203,15 @@ impl CrowHooks for Script {
         self.store.lock().unwrap().get(session_id).cloned()
     }
 
+    fn fork_session(&self, session_id: &str, new_id: &str) -> Option<SessionRecord> {
+        let mut store = self.store.lock().unwrap();
+        let mut copy = store.get(session_id).cloned()?;
+        copy.summary = SessionSummary::new(new_id, copy.summary.cwd, 1);
+        copy.summary.parent = Some(session_id.to_owned());
+        store.insert(new_id.to_owned(), copy.clone());
+        Some(copy)
+    }
+
     fn list_sessions(&self, query: &SessionQuery) -> Vec<SessionSummary> {
         let store = self.store.lock().unwrap();
         let mut summaries: Vec<SessionSummary> = store.values().map(|record| record.summary.clone()).collect();

@@ -115,6 +115,28 @@ async fn a_resumed_session_is_not_replayed() {
 }
 
 #[tokio::test]
+async fn a_fork_goes_its_own_way() {
+    let (mut client, session) = Client::with_session().await;
+    client.prompt(&session, "hello").await;
+    client.shown(&session);
+    let directory = client.directory.clone();
+    let id = client.start("session/fork", json!({ "sessionId": session, "cwd": directory, "mcpServers": [] })).await;
+    let first = client.next().await.unwrap();
+    assert_eq!(first["id"], id, "nothing is told of a session before the client knows it: {first}");
+    let fork = first["result"]["sessionId"].as_str().unwrap().to_owned();
+    assert_ne!(fork, session);
+    assert!(first["result"]["configOptions"].is_array());
+    // Both go on, side by side.
+    assert_eq!(said(&client.prompt(&fork, "this way").await.0), "this way");
+    assert_eq!(said(&client.prompt(&session, "that way").await.0), "that way");
+
+    let missing = client.request("session/fork", json!({ "sessionId": session })).await;
+    assert_eq!(missing["error"]["code"], -32602, "{missing}");
+    let nowhere = client.request("session/fork", json!({ "sessionId": session, "cwd": "/not/there" })).await;
+    assert_eq!(nowhere["error"]["code"], -32602, "{nowhere}");
+}
+
+#[tokio::test]
 async fn sessions_are_listed_by_directory_and_deleted() {
     let (mut client, session) = Client::with_session().await;
     client.prompt(&session, "hello there").await;
@@ -135,7 +157,7 @@ async fn sessions_are_listed_by_directory_and_deleted() {
 async fn unknown_sessions_are_not_found() {
     let mut client = Client::introduced(json!({})).await;
     let directory = client.directory.clone();
-    for method in ["session/load", "session/resume", "session/prompt", "session/close", "session/set_mode"] {
+    for method in ["session/load", "session/resume", "session/fork", "session/prompt", "session/close", "session/set_mode"] {
         let params = json!({ "sessionId": "nobody", "cwd": directory, "prompt": [{ "type": "text", "text": "x" }], "modeId": "ask" });
         let answer = client.request(method, params).await;
         assert_eq!(answer["error"]["code"], -32002, "{method}: {answer}");
