@@ -16,6 +16,8 @@ mod official_clients;
 mod permissions;
 mod prompts;
 mod secrets;
+mod sessions;
+mod skills;
 mod stage;
 mod streaming;
 mod tools;
