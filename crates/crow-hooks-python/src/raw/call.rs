@@ -14,8 +14,8 @@ use super::{
 /// A wrapper that has yielded and waits for what comes out.
 struct Waiting {
     generator: Obj,
-    /// The impl, if the wrapper is an old-style one.
-    old: Option<Impl>,
+    kind: Kind,
+    hook_impl: Impl,
 }
 
 /// An impl that can be called with the values of a call.
@@ -42,6 +42,9 @@ pub(super) unsafe fn run<C: Callable>(
     let mut failed = false;
     for each in impls {
         let Ok((kind, result)) = each.kind().and_then(|kind| Ok((kind, unsafe { each.call(values) }?))) else {
+            if is_isolated(hook, each.hook_impl()) {
+                continue;
+            }
             leave_a_frame();
             failed = true;
             break;
@@ -54,9 +57,8 @@ pub(super) unsafe fn run<C: Callable>(
                 }
             }
         } else if let Ok(generator) = started(result) {
-            let old = (kind == Kind::OldWrapper).then(|| each.hook_impl().clone());
-            waiting.push(Waiting { generator, old });
-        } else {
+            waiting.push(Waiting { generator, kind, hook_impl: each.hook_impl().clone() });
+        } else if !is_isolated(hook, each.hook_impl()) {
             failed = true;
             break;
         }
@@ -72,6 +74,27 @@ pub(super) unsafe fn run<C: Callable>(
         return outcome.map_err(raise);
     }
     unwind(&unsafe { Obj::borrowed(hook) }, waiting, outcome)
+}
+
+/// Whether the impl's hook isolates its impls, and the exception that is raised was reported instead.
+#[cold]
+fn is_isolated(hook: *mut PyObject, hook_impl: &Impl) -> bool {
+    let Some(sink) = hook_impl.sink() else { return false };
+    let exception = take_raised();
+    if report(&sink, hook, hook_impl, &exception) {
+        return true;
+    }
+    // The sink's own exception, or one that is not for isolating.
+    if unsafe { ffi::PyErr_Occurred().is_null() } {
+        raise(exception);
+    }
+    false
+}
+
+/// Tells the sink of an `Exception`; whether that is all there is to do.
+fn report(sink: &Obj, hook: *mut PyObject, hook_impl: &Impl, exception: &Obj) -> bool {
+    let is_ordinary = unsafe { exception.is_a_type(ffi::PyExc_Exception.cast()) };
+    is_ordinary && sink.call(&[&unsafe { Obj::borrowed(hook) }, hook_impl.object(), exception]).is_ok()
 }
 
 /// Puts a frame of the call loop into the traceback, if somebody wants to see one.
@@ -96,11 +119,19 @@ fn started(generator: Obj) -> Res<Obj> {
 /// Resumes the wrappers, the innermost first, each with what the one inside it made of the outcome.
 #[inline(never)]
 fn unwind(hook: &Obj, mut waiting: Few<Waiting, 4>, mut outcome: Result<Obj, Obj>) -> Res<Obj> {
-    while let Some(Waiting { generator, old }) = waiting.pop() {
-        outcome = match old {
-            Some(hook_impl) => after_old_wrapper(hook, &hook_impl, &generator, outcome),
-            None => after_wrapper(&generator, outcome)?,
+    while let Some(Waiting { generator, kind, hook_impl }) = waiting.pop() {
+        let inner = hook_impl.sink().map(|sink| (sink, outcome.clone()));
+        outcome = if kind == Kind::OldWrapper {
+            after_old_wrapper(hook, &hook_impl, &generator, outcome)
+        } else {
+            after_wrapper(&generator, outcome)?
         };
+        if let (Some((sink, inner)), Err(exception)) = (inner, &outcome)
+            && !inner.as_ref().is_err_and(|pending| pending.is(exception))
+            && report(&sink, hook.as_ptr(), &hook_impl, exception)
+        {
+            outcome = inner;
+        }
     }
     outcome.map_err(raise)
 }
@@ -193,13 +224,13 @@ fn warn_of_teardown(hook: &Obj, hook_impl: &Impl, exception: &Obj) -> Res<()> {
         hook.display()?,
         exception.display()?,
     );
-    warn(&super::state::python(c"crow_hooks._errors", "PluggyTeardownRaisedWarning")?, &text)
+    warn(&super::state::python(c"crow_hooks._errors", "PluggyTeardownRaisedWarning")?, &text, 1)
 }
 
-/// `warnings.warn` at the Python code that is running.
-pub(super) fn warn(category: &Obj, text: &str) -> Res<()> {
+/// `warnings.warn` at the Python code that is running (`level` 1), or at what called it (2).
+pub(super) fn warn(category: &Obj, text: &str, level: isize) -> Res<()> {
     let text = std::ffi::CString::new(text.replace('\0', "\\0")).unwrap_or_default();
-    super::object::check(unsafe { ffi::PyErr_WarnEx(category.as_ptr(), text.as_ptr(), 1) }).map(drop)
+    super::object::check(unsafe { ffi::PyErr_WarnEx(category.as_ptr(), text.as_ptr(), level) }).map(drop)
 }
 
 #[inline]
@@ -215,5 +246,29 @@ fn into_list(mut results: Few<Obj, 16>) -> Res<Obj> {
             at += 1;
         });
         Ok(list)
+    }
+}
+
+/// Notes which plugin gave which result.
+pub(super) struct Noted<'l, C> {
+    pub(super) callable: C,
+    pub(super) log: &'l Obj,
+}
+
+impl<C: Callable> Callable for Noted<'_, C> {
+    fn kind(&self) -> Res<Kind> {
+        self.callable.kind()
+    }
+
+    fn hook_impl(&self) -> &Impl {
+        self.callable.hook_impl()
+    }
+
+    unsafe fn call(&self, values: *const *mut PyObject) -> Res<Obj> {
+        let result = unsafe { self.callable.call(values) }?;
+        if !result.is_none() && self.kind()? == Kind::Plain {
+            self.log.append(&Obj::tuple(&[&self.hook_impl().plugin_name(), &result])?)?;
+        }
+        Ok(result)
     }
 }

@@ -181,7 +181,7 @@ impl Caller {
             None => self.prepare(object, kwnames)?,
         };
         if let Some(text) = &prepared.warning {
-            call::warn(&unsafe { Obj::borrowed(ffi::PyExc_UserWarning) }, text)?;
+            call::warn(&unsafe { Obj::borrowed(ffi::PyExc_UserWarning) }, text, 1)?;
         }
         if self.rest.executor.get().is_native() {
             let name = self.refs[NAME].get();
@@ -426,7 +426,7 @@ fn warning(missing: &[String]) -> Option<String> {
 }
 
 /// The same for a call that has a mapping; warns at once.
-pub(super) fn warn_of_missing(spec: &Obj, kwargs: &Obj) -> Res<()> {
+pub(super) fn warn_of_missing(spec: &Obj, kwargs: &Obj, level: isize) -> Res<()> {
     if spec.is_none() {
         return Ok(());
     }
@@ -437,7 +437,7 @@ pub(super) fn warn_of_missing(spec: &Obj, kwargs: &Obj) -> Res<()> {
         }
     }
     match warning(&missing) {
-        Some(text) => call::warn(&unsafe { Obj::borrowed(ffi::PyExc_UserWarning) }, &text),
+        Some(text) => call::warn(&unsafe { Obj::borrowed(ffi::PyExc_UserWarning) }, &text, level),
         None => Ok(()),
     }
 }

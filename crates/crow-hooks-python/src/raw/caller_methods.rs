@@ -34,7 +34,7 @@ impl Caller {
     fn checked(&self, kwargs: &Obj) -> Res<Obj> {
         let spec = self.spec();
         let kwargs = spec_defaults(&spec)?.applied(kwargs)?;
-        warn_of_missing(&spec, &kwargs)?;
+        warn_of_missing(&spec, &kwargs, 1)?;
         Ok(kwargs)
     }
 
@@ -282,8 +282,10 @@ unsafe extern "C" fn verify_arguments(
     kwnames: *mut PyObject,
 ) -> *mut PyObject {
     guarded(|| {
-        let [kwargs] = unsafe { parameters("_verify_all_args_are_provided", ["kwargs"], 1, args, given, kwnames) }?;
-        warn_of_missing(&unsafe { Caller::of(object) }.spec(), &kwargs.unwrap_or_else(Obj::none))?;
+        let names = ["kwargs", "stacklevel"];
+        let [kwargs, level] = unsafe { parameters("_verify_all_args_are_provided", names, 1, args, given, kwnames) }?;
+        let level = level.map_or(Ok(1), |level| level.to_i64())?;
+        warn_of_missing(&unsafe { Caller::of(object) }.spec(), &kwargs.unwrap_or_else(Obj::none), level as isize)?;
         Ok(Obj::none())
     })
 }

@@ -23,7 +23,8 @@ pub(super) fn start(generator: &Obj) -> Res<Step> {
     }
     if unsafe { ffi::PyIter_Check(generator.as_ptr()) } == 0 {
         let class = generator.type_of().attr(&state().names.type_name)?.to_text()?;
-        return Err(type_error(&format!("'{class}' object is not an iterator")));
+        let hint = if class == "async_generator" { ": await the call, with `ahook` instead of `hook`" } else { "" };
+        return Err(type_error(&format!("'{class}' object is not an iterator{hint}")));
     }
     Ok(match unsafe { Obj::owned(ffi::PyIter_Next(generator.as_ptr())) } {
         Ok(_) => Step::Yielded,

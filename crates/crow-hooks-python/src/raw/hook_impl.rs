@@ -25,6 +25,8 @@ pub(super) const HOOKWRAPPER: usize = 7;
 pub(super) const OPTIONALHOOK: usize = 8;
 pub(super) const TRYFIRST: usize = 9;
 pub(super) const TRYLAST: usize = 10;
+/// Who is told of its errors, if they are to go no further.
+const SINK: usize = 11;
 
 #[derive(Default)]
 pub(super) struct Place {
@@ -34,7 +36,7 @@ pub(super) struct Place {
 
 impl Rest for Place {}
 
-pub(super) type HookImpl = Slots<11, Place>;
+pub(super) type HookImpl = Slots<12, Place>;
 
 pub(super) fn make_type() -> Res<*mut PyTypeObject> {
     let at = HookImpl::offset;
@@ -59,6 +61,7 @@ pub(super) fn make_type() -> Res<*mut PyTypeObject> {
                 member(c"optionalhook", at(OPTIONALHOOK)),
                 member(c"tryfirst", at(TRYFIRST)),
                 member(c"trylast", at(TRYLAST)),
+                member(c"_sink", at(SINK)),
             ]),
         ],
     )
@@ -164,6 +167,11 @@ impl Impl {
 
     pub(crate) fn set_seq(&self, seq: u64) {
         self.slots().rest.seq.set(seq);
+    }
+
+    /// Who is told of its errors, if its hook isolates it.
+    pub(super) fn sink(&self) -> Option<Obj> {
+        self.slots().get(SINK)
     }
 
     fn flag(&self, slot: usize) -> Res<bool> {

@@ -10,7 +10,7 @@ use std::{
 use pyo3::ffi::{self, Py_ssize_t, PyMethodDef, PyObject, PyTypeObject};
 
 use super::{
-    call,
+    call::{self, Noted},
     hook_impl::Impl,
     object::{Obj, Raised, Res, clear, guarded, guarded_status, raise, raised_is},
     plan::{Unplanned, position},
@@ -327,6 +327,15 @@ fn deepen(tracer: &Obj, by: i64) -> Res<()> {
 pub(super) fn multicall(name: &Obj, impls: &Obj, kwargs: &Obj, firstresult: bool) -> Res<Obj> {
     let impls = if impls.is_list() || impls.is_tuple() { impls.items() } else { impls.to_list()?.items() };
     multicall_of(name, impls, kwargs, firstresult)
+}
+
+/// The same, with pairs of plugin name and result added to a list.
+pub(super) fn named_multicall(name: &Obj, impls: &Obj, kwargs: &Obj, firstresult: bool, log: &Obj) -> Res<Obj> {
+    let impls = impls.items().into_iter().map(Impl::new).collect::<Res<Vec<_>>>()?;
+    let entries = kwargs.entries();
+    let values: Vec<*mut PyObject> = entries.iter().map(|(_, value)| value.as_ptr()).collect();
+    let noted = impls.iter().rev().map(|hook_impl| Noted { callable: Unplanned { hook_impl, entries: &entries }, log });
+    unsafe { call::run(noted, firstresult, name.as_ptr(), values.as_ptr()) }
 }
 
 /// The same for impls that are in no list of Python's.

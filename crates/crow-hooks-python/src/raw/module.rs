@@ -69,6 +69,10 @@ fn module() -> Res<Obj> {
         c"set_frame",
         &function(c"set_frame", set_frame, c"Have a function called with each exception, to raise it again.")?,
     )?;
+    add(
+        c"named_multicall",
+        &function(c"named_multicall", named_multicall, c"The call loop, noting who gave which result.")?,
+    )?;
     add(c"arrange", &function(c"arrange", arrange, c"Hookimpls in order.")?)?;
     Ok(module)
 }
@@ -182,5 +186,24 @@ unsafe extern "C" fn set_frame(
         let [function] = unsafe { parameters("set_frame", ["function"], 1, args, given, kwnames) }?;
         state::set_frame(function.filter(|function| !function.is_none()));
         Ok(Obj::none())
+    })
+}
+
+unsafe extern "C" fn named_multicall(
+    _: *mut PyObject,
+    args: Args,
+    given: Py_ssize_t,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    guarded(|| {
+        let names = ["hook_name", "hook_impls", "caller_kwargs", "firstresult", "log"];
+        match unsafe { parameters("named_multicall", names, 5, args, given, kwnames) }? {
+            [Some(name), Some(impls), Some(kwargs), Some(firstresult), Some(log)]
+                if impls.is_list() && kwargs.is_dict() && log.is_list() =>
+            {
+                manager::named_multicall(&name, &impls, &kwargs, firstresult.truth()?, &log)
+            }
+            _ => Err(type_error("named_multicall() takes a name, a list, a dict, a truth value and a list")),
+        }
     })
 }

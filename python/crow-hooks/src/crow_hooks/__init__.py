@@ -4,9 +4,10 @@ Everything that pluggy 1.7.0 has is here under the same name and does the same. 
 
 * ``await pm.ahook.name(...)``: async and sync implementations in one ordered chain, async wrappers.
 * ``hookimpl(before="plugin", after=["others"])``: order by name.
-* ``pm.call_with_names(...)``: results with the names of the plugins that gave them.
-* ``PluginManager(..., isolate=True)`` and ``hookspec(isolate=True)``: a broken plugin does not stop the others.
-* ``pm.load_entrypoints(...)``: plugins that are imported when a hook of theirs is first called.
+* ``pm.call_named("name", ...)``: results with the names of the plugins that gave them.
+* ``hookspec(isolate=True)``: a plugin that fails does not stop the others; ``pm.on_error`` is told.
+* ``pm.load_entrypoints(group, lazy=True)``: a broken plugin is reported, and an unused one is not imported.
+* ``PluginManager[Hooks, AsyncHooks]`` and ``crow-hooks stubs``: a type checker knows every call.
 """
 
 from ._errors import HookCallError

@@ -22,6 +22,15 @@ class PluginManager(_native.ManagerBase):
         self.hook = HookRelay()
         #: Where the manager's own trace messages go.
         self.trace = TagTracer().get("pluginmanage")
+        # Plugins that wait to be imported.
+        self._lazy = []
+        #: What is told of errors that went no further: ``on_error(hook_name, plugin_name, error)``. Logs, by default.
+        self.on_error = _log
+
+    def __class_getitem__(cls, item):
+        from types import GenericAlias
+
+        return GenericAlias(cls, item)
 
     # Registration
 
@@ -57,6 +66,8 @@ class PluginManager(_native.ManagerBase):
                 self._verify_hook(hook, impl)
             hook._maybe_apply_history(impl)
             hook._add_hookimpl(impl)
+            if hook.spec is not None and "isolate" in hook.spec.opts:
+                impl._sink = self._isolated
         return plugin_name
 
     def parse_hookimpl_opts(self, plugin, name):
@@ -125,6 +136,8 @@ class PluginManager(_native.ManagerBase):
                 hook.set_specification(module_or_class, opts)
                 for impl in hook.get_hookimpls():
                     self._verify_hook(hook, impl)
+                    if "isolate" in opts:
+                        impl._sink = self._isolated
         if not found:
             raise ValueError(f"did not find any {self.project_name!r} hooks in {module_or_class!r}")
 
@@ -194,6 +207,78 @@ class PluginManager(_native.ManagerBase):
         removed.intersection_update(impl.plugin for impl in whole.get_hookimpls())
         return _native._SubsetHookCaller(whole, removed) if removed else whole
 
+    # Beyond pluggy: awaited calls, results with names, errors that go no further
+
+    @property
+    def ahook(self):
+        """The hooks, to be awaited: sync and async implementations in one chain."""
+        relay = self.__dict__.get("_ahook")
+        if relay is None:
+            from ._async import AsyncHookRelay
+
+            relay = self.__dict__["_ahook"] = AsyncHookRelay(self)
+        return relay
+
+    def call_named(self, hook_name, /, **kwargs):
+        """Call a hook; gives pairs of plugin name and result, one pair if the hook gives one result.
+
+        A result that a wrapper made has the name ``None``. For awaited calls there is ``pm.ahook.name.named(...)``.
+        """
+        from ._async import names_of
+
+        self._load_lazy(hook_name)
+        hook = getattr(self.hook, hook_name)
+        assert not hook.is_historic(), "Cannot directly call a historic hook - use call_historic instead."
+        kwargs = hook._apply_defaults(kwargs)
+        hook._verify_all_args_are_provided(kwargs, 2)
+        firstresult = bool(hook.spec is not None and hook.spec.opts.get("firstresult", False))
+        log = []
+        result = _native.named_multicall(hook_name, hook.get_hookimpls(), kwargs, firstresult, log)
+        return names_of(result, log, firstresult)
+
+    def _isolated(self, hook_name, impl, error):
+        self.on_error(hook_name, impl.plugin_name, error)
+
+    def load_entrypoints(self, group, name=None, *, lazy=False):
+        """As ``load_setuptools_entrypoints``, but a broken plugin stops nobody: the report says what was wrong.
+
+        With ``lazy``, a plugin is imported when a hook is first called: any hook, or those that its entry point
+        names, ``name = "module:plugin [first_hook, second_hook]"``. What goes wrong then is told to ``on_error``.
+        """
+        from ._entrypoints import load
+
+        return load(self, group, name, lazy)
+
+    def load_lazy(self):
+        """Import all plugins that still wait."""
+        self._load_lazy(None)
+
+    def _wait_for(self, pending):
+        if not self._lazy:
+            self._native_hookexec = self._inner_hookexec
+            self._inner_hookexec = self._hookexec_after_loading
+        self._lazy.append(pending)
+
+    def _load_lazy(self, hook_name):
+        wanted = [each for each in self._lazy if hook_name is None or each.wants(hook_name)]
+        for pending in wanted:
+            # Out of the list first: importing may call hooks.
+            if pending in self._lazy:
+                self._lazy.remove(pending)
+                error = pending.register(self)
+                if error is not None:
+                    self.on_error(hook_name, pending.entry_point.name, error)
+        if wanted and not self._lazy and self._inner_hookexec == self._hookexec_after_loading:
+            self._inner_hookexec = self._native_hookexec
+
+    def _hookexec_after_loading(self, hook_name, impls, kwargs, firstresult):
+        hook = getattr(self.hook, hook_name)
+        whole = impls == hook.get_hookimpls()
+        self._load_lazy(hook_name)
+        if whole:
+            impls = hook.get_hookimpls()
+        return self._native_hookexec(hook_name, impls, kwargs, firstresult)
+
     # Entry points
 
     def load_setuptools_entrypoints(self, group, name=None):
@@ -260,3 +345,10 @@ class PluginManager(_native.ManagerBase):
         # With nobody to write to, the native loop only counts how deep it is.
         tracer = hooktrace.root if type(hooktrace.root) is TagTracer else None
         return self._monitor(before, after, tracer)
+
+
+def _log(hook_name, plugin_name, error):
+    import logging
+
+    where = f"hook {hook_name!r}" if hook_name else "loading"
+    logging.getLogger("crow_hooks").error("plugin %r: %s: %r", plugin_name, where, error, exc_info=error)
