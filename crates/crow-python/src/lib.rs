@@ -21,7 +21,6 @@ mod future;
 mod objects;
 mod plain;
 mod plugin;
-mod serve;
 mod shape;
 mod spec;
 mod stream;

@@ -1,8 +1,12 @@
 //! For programs that put an agent of the built-in plugins together themselves, as the Python face does.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 
 use crow_acp::crow_hooks::RegisterError;
+use crow_acp::server::ServeError;
 use crow_acp::{Agent, Overrides, PluginManager};
 use crow_plugin_system_prompt::SystemPrompt;
 
@@ -63,5 +67,24 @@ pub fn run_with(
     args: impl IntoIterator<Item = OsString>,
     register: fn(&PluginManager) -> Result<(), RegisterError>,
 ) -> u8 {
-    crate::end(Cli::parse(args), Plugins::and(register)) as u8
+    crate::end(Cli::parse(args), Plugins::and(register).that_print()) as u8
+}
+
+/// Serves `agent` on the standard input and output that this process began with, until the input ends. What is printed
+/// from then on, by whatever code or child process, goes to standard error.
+///
+/// # Errors
+/// The connection broke.
+pub async fn serve_apart(agent: Agent) -> Result<(), ServeError> {
+    let (input, output) = take_over().map_err(ServeError::Read)?;
+    crow_acp::server::serve_blocking(agent, input, output).await
+}
+
+/// Takes standard input and output, and leaves others in their places.
+fn take_over() -> io::Result<(File, File)> {
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok((File::from(input), File::from(output)))
 }

@@ -54,6 +54,8 @@ pub(crate) struct Plugins {
     extra: Register,
     /// Why installed plugins are not among them.
     pub(crate) notice: Option<&'static str>,
+    /// Some of them may print, or start what prints: the protocol is kept apart from standard output.
+    pub(crate) may_print: bool,
 }
 
 impl Plugins {
@@ -64,13 +66,18 @@ impl Plugins {
 
     /// The built-in ones and those that `extra` registers. Those come last, so that they are called first.
     pub(crate) fn and(extra: Register) -> Self {
-        Self { extra, notice: None }
+        Self { extra, notice: None, may_print: false }
     }
 
     /// The same, and the user is told why those that are installed are missing.
     pub(crate) fn without_installed(self, notice: Option<String>) -> Self {
         // The process has one of them for as long as it lives.
         Self { notice: notice.map(|notice| &*notice.leak()), ..self }
+    }
+
+    /// The same, of which some may print.
+    pub(crate) fn that_print(self) -> Self {
+        Self { may_print: true, ..self }
     }
 
     /// Registers them all, except those that are blocked.

@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 use self::outbox::Outbox;
 use crate::agent::Agent;
 
-pub use self::stdio::serve_stdio;
+pub use self::stdio::{serve_blocking, serve_stdio};
 
 /// The most messages that wait between the reader and the connection; a client that sends faster waits.
 const INCOMING: usize = 64;

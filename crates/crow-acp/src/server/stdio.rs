@@ -20,20 +20,33 @@ use crate::agent::Agent;
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve_stdio(agent: Agent) -> Result<(), ServeError> {
+    serve_blocking(agent, io::stdin(), io::stdout()).await
+}
+
+/// Serves `agent` on a pair of streams that block, until the input ends, then shuts it down. Must be called within a
+/// multi-threaded Tokio runtime.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve_blocking(
+    agent: Agent,
+    input: impl Read + Send + Unpin + 'static,
+    output: impl Write + Send + Unpin + 'static,
+) -> Result<(), ServeError> {
     let (sender, incoming) = mpsc::channel(INCOMING);
     let outbox = Arc::new(Outbox::default());
     let (read_ended, mut read) = oneshot::channel();
     let runtime = Handle::current();
     let reading = thread::Builder::new().name("crow-stdin".into()).spawn(move || {
         // Nobody may listen any more.
-        let _ = read_ended.send(runtime.block_on(reader::read_lines(Blocking(io::stdin()), sender)));
+        let _ = read_ended.send(runtime.block_on(reader::read_lines(Blocking(input), sender)));
     });
     reading.map_err(ServeError::Read)?;
     let (write_ended, written) = oneshot::channel();
     let runtime = Handle::current();
     let lines = outbox.clone();
     let writing = thread::Builder::new().name("crow-stdout".into()).spawn(move || {
-        let _ = write_ended.send(runtime.block_on(outbox::write_lines(&lines, Blocking(io::stdout()))));
+        let _ = write_ended.send(runtime.block_on(outbox::write_lines(&lines, Blocking(output))));
     });
     writing.map_err(ServeError::Write)?;
 

@@ -191,7 +191,7 @@ impl AcpAgent {
             let agent = crow::agent(bridge.plugins.clone(), overrides).await?;
             attributes.tell(&agent);
             bridge.meet(&agent);
-            crate::serve::stdio(agent).await?;
+            crow::serve_apart(agent).await?;
             Ok(Plain::NOTHING)
         })
     }

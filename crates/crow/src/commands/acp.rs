@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crow_acp::Agent;
 use crow_acp::crow_hooks::Monitor;
+use crow_acp::server::ServeError;
 
 use crate::args::Cli;
 use crate::exit::{Exit, Failure};
@@ -23,7 +25,7 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Host::new(config, cli.plugins, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
     let mut interrupts = Interrupts::listen()?;
     let served = tokio::select! {
-        served = crow_acp::server::serve_stdio(agent.clone()) => served,
+        served = serve(agent.clone(), cli.plugins.may_print) => served,
         () = interrupts.next() => {
             agent.shutdown().await;
             Ok(())
@@ -39,4 +41,8 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
             Ok(Exit::Failed)
         }
     }
+}
+
+async fn serve(agent: Agent, apart: bool) -> Result<(), ServeError> {
+    if apart { crate::embed::serve_apart(agent).await } else { crow_acp::server::serve_stdio(agent).await }
 }
