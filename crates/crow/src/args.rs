@@ -167,7 +167,7 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
     ("key-env", None, &[Topic::Init]),
     ("yes", Some('y'), &[Topic::Init, Topic::Trust]),
     ("all", None, &[Topic::Trust]),
-    ("list", None, &[Topic::Trust]),
+    ("list", None, &[Topic::Trust, Topic::Sessions]),
     ("revoke", None, &[Topic::Trust]),
     ("here", None, &[Topic::Sessions, Topic::Stats]),
     ("since", None, &[Topic::Stats]),
@@ -179,6 +179,8 @@ const OPTIONS: &[(&str, Option<char>, &[Topic])] = &[
     ("output", Some('o'), &[Topic::Sessions]),
     ("days", None, &[Topic::Sessions]),
     ("dry-run", None, &[Topic::Sessions]),
+    ("to", None, &[Topic::Sessions]),
+    ("force", None, &[Topic::Sessions]),
     ("source", None, &[Topic::Plugin]),
     ("path", None, &[Topic::Plugin]),
     ("branch", None, &[Topic::Plugin]),
@@ -289,10 +291,11 @@ impl Given {
             "csv" => self.stats.csv = true,
             "html" => self.stats.html = Some(value()?),
             "dry-run" => self.sessions.dry_run = true,
-            "format" | "output" | "days" | "limit" => self.sessions.set(name, value()?)?,
+            "format" | "output" | "days" | "limit" | "to" => self.sessions.set(name, value()?)?,
             "yes" => (self.init.yes, self.yes) = (true, true),
             "all" => self.yes = true,
-            "list" => self.list = true,
+            "list" => (self.list, self.sessions.list) = (true, true),
+            "force" => self.sessions.force = true,
             "revoke" => self.revoke = true,
             "provider" => self.init.provider = Some(value()?),
             "base-url" => self.init.base_url = Some(value()?),
@@ -530,6 +533,8 @@ mod tests {
         assert_eq!(sessions(&["sessions", "export", "x", "--format=md", "-o", "f"]), export);
         let prune = Sessions::Prune { days: Some(30), dry_run: true };
         assert_eq!(sessions(&["sessions", "prune", "--days", "30", "--dry-run"]), prune);
+        let undo = Sessions::Undo { id: "x".into(), to: Some(3), force: true, list: false };
+        assert_eq!(sessions(&["sessions", "undo", "x", "--to", "3", "--force"]), undo);
         assert_eq!(parse(&["import", "old.db"]).unwrap().command, Command::Import("old.db".into()));
         refused(
             &["sessions", "show", "x", "--days", "3"],

@@ -32,12 +32,14 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "system-prompt", "the system prompt: role, environment, AGENTS.md", crow_plugin_system_prompt::plugin();
     "tools", "files, search, terminal, web", crow_plugin_tools::plugin();
     "mcp", "tools and prompts of MCP servers", crow_plugin_mcp::plugin();
+    "skills-rag", "skills, and documents found when they are needed", crow_plugin_skills_rag::plugin();
     "permissions", "asks before anything is changed, and remembers", crow_plugin_permissions::plugin();
     "openai", "models behind the Chat Completions protocol", crow_plugin_openai::plugin();
     "replay", "plays and records model conversations",
         crow_plugin_replay::plugin().embedded("demo", include_str!("demo/model.jsonl"));
     "compaction", "makes long conversations fit the model's window", crow_plugin_compaction::plugin();
     "command-hooks", "runs your commands when something happens (hooks.json)", crow_plugin_command_hooks::plugin();
+    "checkpoints", "keeps what files were; /undo brings them back", crow_plugin_checkpoints::plugin();
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
     "analytics", "counts tokens, money and time; budgets", crow_plugin_analytics::plugin();
 };

@@ -3,6 +3,7 @@
 //! One module for each concept; [`stage`] sets the scene.
 #![forbid(unsafe_code)]
 
+mod analytics;
 mod bad_input;
 mod caching;
 mod cancel;
@@ -22,3 +23,4 @@ mod stage;
 mod streaming;
 mod tools;
 mod trust;
+mod undo;

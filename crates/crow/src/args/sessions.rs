@@ -24,6 +24,16 @@ pub(crate) enum Sessions {
     },
     Fork(String),
     Delete(Vec<String>),
+    /// Brings files back to before a prompt.
+    Undo {
+        id: String,
+        /// The number of the prompt; the last one that changed files, if none is named.
+        to: Option<u32>,
+        /// Overwrite what was changed since, too.
+        force: bool,
+        /// Only say what can be undone.
+        list: bool,
+    },
     Prune {
         /// `None`: as the configuration says.
         days: Option<u32>,
@@ -49,6 +59,9 @@ pub(super) struct Options {
     pub(super) output: Option<String>,
     pub(super) days: Option<u32>,
     pub(super) limit: Option<usize>,
+    pub(super) to: Option<u32>,
+    pub(super) force: bool,
+    pub(super) list: bool,
 }
 
 impl Options {
@@ -67,6 +80,7 @@ impl Options {
                 });
             }
             "days" => self.days = Some(number()?),
+            "to" => self.to = Some(number()?),
             "limit" => self.limit = Some(number()? as usize),
             _ => self.output = Some(value),
         }
@@ -82,12 +96,15 @@ const BELONG: &[(&str, &[&str])] = &[
     ("output", &["export"]),
     ("days", &["prune"]),
     ("dry-run", &["prune"]),
-    ("json", &["list", "show", "search", "fork", "prune"]),
+    ("to", &["undo"]),
+    ("force", &["undo"]),
+    ("list", &["undo"]),
+    ("json", &["list", "show", "search", "fork", "prune", "undo"]),
 ];
 
 impl Given {
     pub(super) fn sessions(&mut self, words: &mut impl Iterator<Item = String>) -> Result<Sessions, Failure> {
-        const VERBS: [&str; 7] = ["list", "show", "search", "export", "fork", "delete", "prune"];
+        const VERBS: [&str; 8] = ["list", "show", "search", "export", "fork", "undo", "delete", "prune"];
         const HITS: usize = 20;
         let verb = words.next().unwrap_or_else(|| "list".to_owned());
         if !VERBS.contains(&verb.as_str()) {
@@ -109,6 +126,7 @@ impl Given {
             "list" => Sessions::List { here: options.here },
             "show" => Sessions::Show(id()?),
             "fork" => Sessions::Fork(id()?),
+            "undo" => Sessions::Undo { id: id()?, to: options.to, force: options.force, list: options.list },
             "export" => {
                 Sessions::Export { id: id()?, format: options.format.unwrap_or_default(), output: options.output }
             }

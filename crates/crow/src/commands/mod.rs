@@ -13,3 +13,4 @@ pub(crate) mod sessions;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod trust;
+pub(crate) mod undo;

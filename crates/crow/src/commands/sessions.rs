@@ -15,7 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::host::{self, Host};
 use crate::render::{Palette, Style, clean};
 use crate::time::{ago, iso};
-use crate::{plugins, transcript};
+use crate::{commands::undo, plugins, transcript};
 
 /// Most sessions that are looked through.
 const MOST: usize = 1000;
@@ -34,6 +34,11 @@ pub(crate) async fn run(cli: &Cli, command: &Sessions) -> Result<Exit, Failure> 
         Sessions::Export { id, format, output } => export(agent, id, *format, output.as_deref()).await,
         Sessions::Fork(id) => fork(agent, id, cli.json).await,
         Sessions::Delete(ids) => delete(agent, ids).await,
+        Sessions::Undo { id, to, force, list } => {
+            let done = undo::run(agent, id, *to, *force, *list, cli.json).await;
+            agent.shutdown().await;
+            return done;
+        }
         Sessions::Prune { days, dry_run } => prune(agent, *days, *dry_run, cli.json),
     };
     agent.shutdown().await;
