@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -58,7 +59,19 @@ impl Postgres {
     /// # Panics
     /// There is one, and it cannot be started.
     pub fn start() -> Option<Self> {
-        Self::start_where(|_| true, "PostgreSQL", SERVER)
+        Self::start_where(|_| true, "PostgreSQL", SERVER, false)
+    }
+
+    /// The same, and it also listens on 127.0.0.1, to those alone who come encrypted: see [`tls_url`](Self::tls_url).
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with_tls() -> Option<Self> {
+        if Command::new("openssl").arg("version").output().is_err() {
+            skipped("there is no `openssl` on this machine to make a certificate with");
+            return None;
+        }
+        Self::start_where(|programs| programs.starts_with("/usr/lib"), "PostgreSQL", SERVER, true)
     }
 
     /// The same, for tests that need an extension, such as `vector`.
@@ -67,10 +80,10 @@ impl Postgres {
     /// As [`start`](Self::start).
     pub fn start_with(extension: &str) -> Option<Self> {
         let has = |programs: &Path| control_file(programs, extension).is_some();
-        Self::start_where(has, &format!("PostgreSQL with the extension `{extension}`"), "postgresql-NN-pgvector")
+        Self::start_where(has, &format!("PostgreSQL with the extension `{extension}`"), "postgresql-NN-pgvector", false)
     }
 
-    fn start_where(wanted: impl Fn(&Path) -> bool, what: &str, package: &str) -> Option<Self> {
+    fn start_where(wanted: impl Fn(&Path) -> bool, what: &str, package: &str, tls: bool) -> Option<Self> {
         let Some(programs) = installed().into_iter().find(|programs| wanted(programs)) else {
             let required = env::var_os("CROW_REQUIRE_POSTGRES").is_some() && package == SERVER;
             assert!(!required, "there is no {what} on this machine");
@@ -79,9 +92,13 @@ impl Postgres {
         };
         let directory = TempDir::with_prefix("crow-pg-").expect("a temporary directory");
         give_away(directory.path());
-        // Only a name: nothing listens but the socket, whose file is called after it.
-        let mut postgres = Self { programs, directory, port: 5432, server: None, databases: AtomicU32::new(0) };
+        // Only a name, unless it is encrypted: nothing listens but the socket, whose file is called after it.
+        let port = if tls { free_port() } else { 5432 };
+        let mut postgres = Self { programs, directory, port, server: None, databases: AtomicU32::new(0) };
         postgres.init();
+        if tls {
+            postgres.encrypt();
+        }
         postgres.resume();
         postgres.sql("postgres", "CREATE DATABASE crow");
         Some(postgres)
@@ -100,6 +117,17 @@ impl Postgres {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.url_of(&name)
+    }
+
+    /// The address of the database `crow` by the network, for a server that was started with TLS. Its certificate is for
+    /// `localhost`.
+    pub fn tls_url(&self, host: &str) -> String {
+        format!("postgresql://{ROLE}:{PASSWORD}@{host}:{}/crow", self.port)
+    }
+
+    /// The certificate of a server that was started with TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("server.crt")
     }
 
     /// The password in each address.
@@ -194,6 +222,37 @@ impl Postgres {
         config.write_all(settings.as_bytes()).expect("room on the disk");
     }
 
+    fn encrypt(&self) {
+        let key = self.directory.path().join("server.key");
+        let mut openssl = self.command("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-days",
+            "2",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ]);
+        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        let output = openssl.arg("-keyout").arg(&key).arg("-out").arg(self.certificate()).output().expect("openssl");
+        assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+            self.certificate().display(),
+            key.display()
+        );
+        let append =
+            |name: &str| fs::OpenOptions::new().append(true).open(self.data().join(name)).expect("a file of initdb's");
+        append("postgresql.conf").write_all(settings.as_bytes()).expect("room on the disk");
+        let access = "local all all password\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        let file = append("pg_hba.conf");
+        file.set_len(0).and_then(|()| (&file).write_all(access.as_bytes())).expect("room on the disk");
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
@@ -222,6 +281,12 @@ impl Drop for Postgres {
             let _ = keeper.wait();
         }
     }
+}
+
+/// A port that nothing listens on; whoever is faster than the server makes its test fail with the reason.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
 }
 
 /// The directories with a server's programs, the preferred ones first.

@@ -156,8 +156,11 @@ impl Archive {
     /// # Errors
     /// The database failed; sessions before the one it failed at are in the store.
     pub fn insert_all(&self, records: Vec<SessionRecord>) -> Result<Vec<bool>, StoreError> {
+        /// Bytes after which the log beside a file is merged into it.
+        const CHECKPOINT: usize = 8 << 20;
         self.change(|backend| {
             let mut new = Vec::new();
+            let mut bytes = 0;
             for mut record in records {
                 backend.open()?;
                 let known = backend.knows(&record.summary.id)?;
@@ -170,6 +173,11 @@ impl Archive {
                     let changes: Vec<Change> = session.chain(events).collect();
                     let written = backend.write(&changes, &self.secrets)?;
                     written.lost.map_or(Ok(()), Err)?;
+                    bytes += written.bytes;
+                    if bytes > CHECKPOINT {
+                        backend.checkpoint()?;
+                        bytes = 0;
+                    }
                 }
                 new.push(!known);
             }
@@ -196,6 +204,10 @@ impl Archive {
         self.apart(|| {
             let mut backend = backend::backend(&self.location, &self.options);
             let done = work(&mut *backend);
+            if done.is_ok() {
+                // Nobody waits for an answer: the next process need not read what this one has written.
+                let _ = backend.checkpoint();
+            }
             backend.close();
             done
         })

@@ -120,6 +120,20 @@ impl Backend for Sqlite {
     }
 }
 
+/// Indexes what is not indexed yet, without leaving a long log behind for the next process to read.
+fn index_all(mut connection: Connection) {
+    const BATCHES: usize = 50;
+    for batch in 1.. {
+        let more = matches!(write::index(&mut connection), Ok(true));
+        if !more || batch % BATCHES == 0 {
+            let _ = database::checkpoint(&connection);
+        }
+        if !more {
+            return;
+        }
+    }
+}
+
 /// What reads the file, on a connection of its own, so that a long log keeps nobody from writing.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -161,9 +175,9 @@ impl Reader for Reading {
         // What the last agent had no time to index. Where that cannot be written, what is indexed is what there is.
         if self.options.search
             && let Ok(true) = read::lags(&self.connection)
-            && let Ok(mut connection) = database::open(&self.path, self.options.busy_timeout())
+            && let Ok(connection) = database::open(&self.path, self.options.busy_timeout())
         {
-            while matches!(write::index(&mut connection), Ok(true)) {}
+            index_all(connection);
         }
         read::search(&self.connection, words, limit).map_err(|error| self.failed(&error))
     }

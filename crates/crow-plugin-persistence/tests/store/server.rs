@@ -159,3 +159,33 @@ async fn secrets_never_reach_the_server() {
     }
     assert!(place.text("SELECT data FROM events WHERE seq = 1").contains("my key is ***, keep it"));
 }
+
+#[tokio::test]
+async fn a_connection_is_encrypted_and_the_server_has_to_prove_who_it_is() {
+    let Some(postgres) = Postgres::start_with_tls() else { return };
+    let certificate = postgres.certificate().display().to_string().replace('/', "%2F");
+    let with = |host: &str, query: &str| format!("{}?{query}", postgres.tls_url(host));
+    let trusted = format!("sslmode=verify-full&sslrootcert={certificate}");
+    for url in [
+        with("127.0.0.1", "sslmode=prefer"),
+        with("127.0.0.1", "sslmode=require"),
+        postgres.tls_url("localhost"),
+        with("localhost", &trusted),
+        with("localhost", &format!("sslrootcert={certificate}")),
+    ] {
+        let store = store(&url);
+        store.resume_session(summary(&url)).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        store.commit(&url, user(1, "x")).await.unwrap();
+        store.close().await.unwrap();
+    }
+    assert_eq!(postgres.query(&postgres.url(), "SELECT count(*) FROM crow.events"), "5");
+    for (url, expected) in [
+        (with("127.0.0.1", "sslmode=disable"), "no encryption"),
+        (with("localhost", "sslmode=verify-full"), "certificate"),
+        (with("127.0.0.1", &trusted), "not valid for name"),
+        (with("localhost", "sslrootcert=%2Fnot%2Fthere.pem"), "/not/there.pem"),
+    ] {
+        let error = store(&url).list(SessionQuery::newest(1)).await.unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains(postgres.password()), "{url}: {error}");
+    }
+}
