@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod chart;
 mod command;
 mod csv;
 mod database;

@@ -3,13 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::chart::{columns, track};
 use crate::report::{Figures, Group, Report};
 use crate::words::{compact, counted, dollars, duration, grouped};
 
 const STYLE: &str = include_str!("page.css");
-
-/// Most labels below a chart.
-const LABELS: usize = 7;
 
 impl Report {
     /// The report as a page for browsers.
@@ -319,100 +317,12 @@ fn group_table(page: &mut String, head: &str, groups: &[&Group]) {
             figures.output_tokens,
             figures.tool_calls,
         ];
-        let cells: String = counts.iter().map(|count| format!("<td>{}</td>", compact(*count))).collect();
+        let cells = counts.map(|count| format!("<td>{}</td>", compact(count))).concat();
         let class = if name.starts_with('/') { " class=\"path\"" } else { "" };
         let cost = figures.cost_in_words();
         put(page, &format!("<tr><th scope=\"row\"{class}>{}</th>{cells}<td>{cost}</td></tr>\n", escape(name)));
     }
     *page += "</tbody></table></div>\n";
-}
-
-/// A chart with one column for each day, its parts stacked in the order in which they are given.
-fn columns(
-    page: &mut String,
-    class: &str,
-    title: &str,
-    days: &[Group],
-    parts: impl Fn(&Figures) -> Vec<(&'static str, f64)>,
-    say: impl Fn(&Figures) -> String,
-    label: impl Fn(f64) -> String,
-) {
-    let sum = |day: &Group| parts(&day.figures).iter().map(|(_, part)| part).sum::<f64>();
-    let top = round_up(days.iter().map(sum).fold(0.0, f64::max));
-    let peak = days.iter().max_by(|a, b| sum(a).total_cmp(&sum(b)));
-    let peak = peak.map(|day| format!("; most on {}: {}", day.name, say(&day.figures))).unwrap_or_default();
-    put(page, &format!("<div class=\"chart{class}\" style=\"max-width:{}rem\">\n", (days.len() * 5 + 4).min(200)));
-    put(
-        page,
-        &format!(
-            "<div class=\"y small dim\" aria-hidden=\"true\"><span>{}</span><span>{}</span><span>0</span></div>\n",
-            label(top),
-            label(top / 2.0)
-        ),
-    );
-    put(
-        page,
-        &format!(
-            "<svg viewBox=\"0 0 {} 100\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{title}{}\">\n",
-            days.len() * 10,
-            escape(&peak)
-        ),
-    );
-    for (at, day) in days.iter().enumerate() {
-        let mut y = 100.0;
-        let mut rects = String::new();
-        for (colour, part) in parts(&day.figures) {
-            let height = part / top * 100.0;
-            if height > 0.0 {
-                // What is there at all is seen.
-                let height = height.max(0.6).min(y);
-                y -= height;
-                let x = at * 10 + 1;
-                put(
-                    &mut rects,
-                    &format!(
-                        "<rect x=\"{x}\" y=\"{y:.2}\" width=\"8\" height=\"{height:.2}\" fill=\"var(--{colour})\"/>"
-                    ),
-                );
-            }
-        }
-        if !rects.is_empty() {
-            put(page, &format!("<g><title>{}: {}</title>{rects}</g>\n", day.name, escape(&say(&day.figures))));
-        }
-    }
-    *page += "</svg>\n<div class=\"x small dim\" aria-hidden=\"true\">";
-    let last = days.len().saturating_sub(1);
-    let labels = LABELS.min(days.len());
-    for at in 0..labels {
-        let day = if labels > 1 { at * last / (labels - 1) } else { 0 };
-        // The year is above.
-        let text = days[day].name.get(5..).unwrap_or(&days[day].name);
-        let class = if at == 0 || at + 1 == labels || at * 2 + 1 == labels { "" } else { " class=\"between\"" };
-        put(page, &format!("<span{class}>{}</span>", escape(text)));
-    }
-    *page += "</div>\n</div>\n";
-}
-
-/// A horizontal bar of parts, each a share of the whole width.
-fn track(parts: &[(&str, f64)]) -> String {
-    let spans: String = parts
-        .iter()
-        .filter(|(_, share)| *share > 0.0)
-        .map(|(colour, share)| {
-            format!("<span style=\"width:{:.2}%;--of:var(--{colour})\"></span>", (share * 100.0).min(100.0))
-        })
-        .collect();
-    format!("<div class=\"track\" aria-hidden=\"true\">{spans}</div>")
-}
-
-/// The next of 1, 2, 4, 5, 8 and 10 times a power of ten: half of it is a round number too.
-fn round_up(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 1.0;
-    }
-    let power = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 4.0, 5.0, 8.0, 10.0];
-    steps.into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(power * 10.0)
 }
 
 fn percent(part: u64, whole: u64) -> String {
@@ -441,11 +351,11 @@ fn ending(reason: &str) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-fn put(page: &mut String, text: &str) {
+pub(crate) fn put(page: &mut String, text: &str) {
     // Writing to a string cannot fail.
     let _ = page.write_str(text);
 }
@@ -491,11 +401,5 @@ mod tests {
             page.contains("role=\"img\" aria-label=\"Tokens by day; most on 2026-01-03: 200 tokens read, 5 written\"")
         );
         assert!(page.contains("<title>2026-01-01: 100 tokens read, 5 written</title>"));
-    }
-
-    #[test]
-    fn scales_end_at_round_numbers() {
-        let ends = [0.0, 0.03, 1.0, 3.0, 4.1, 73.0, 81.0, 1_234.0].map(round_up);
-        assert_eq!(ends, [1.0, 0.04, 1.0, 4.0, 5.0, 80.0, 100.0, 2_000.0]);
     }
 }

@@ -272,7 +272,9 @@ mod tests {
     fn an_unknown_price_is_said_to_be_unknown() {
         let words = |all: &[Asked]| {
             let mut gather = Gather::default();
-            all.iter().for_each(|one| gather.add(one));
+            for one in all {
+                gather.add(one);
+            }
             gather.finish().cost_in_words()
         };
         assert_eq!(words(&[]), "$0.00");

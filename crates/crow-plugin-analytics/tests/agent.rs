@@ -1,200 +1,12 @@
 //! The plugin in a real agent, on a model that says what it used.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+mod common;
+
 use std::time::Duration;
 
-use crow_acp::{
-    Agent, BoxFuture, Client, ClientError, ClientInfo, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Finish,
-    Limits, Message, Model, ModelId, NewSession, Permission, PluginManager, Provider, ProviderDescriptor,
-    ProviderError, ProviderErrorKind, Question, Recovery, Request, Session, StopReason, ToolCall, ToolContext,
-    ToolDescriptor, ToolError, ToolHandler, ToolOutcome, Update, Usage, hookimpls,
-};
-use crow_plugin_analytics::{Ledger, Query, Report, Since};
-use serde_json::json;
-
-/// What the model does with one request after the other; afterwards it says "ok".
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Say(u64, u64),
-    Call(&'static str),
-    Fail(ProviderErrorKind),
-    /// Says something and never ends.
-    Hang,
-    /// Says something, and not what it used.
-    Untold,
-}
-
-#[derive(Clone, Default)]
-struct Script(Arc<Mutex<Vec<Step>>>);
-
-impl Provider for Script {
-    fn stream<'a>(
-        &'a self,
-        _request: &'a Request,
-        deltas: &'a mut Deltas<'_>,
-    ) -> BoxFuture<'a, Result<Completion, ProviderError>> {
-        let step = {
-            let mut steps = self.0.lock().unwrap();
-            if steps.is_empty() { Step::Say(10, 5) } else { steps.remove(0) }
-        };
-        Box::pin(async move {
-            let refused = |error: crow_acp::DeltaRefused| ProviderError::new(ProviderErrorKind::Protocol, error.0);
-            match step {
-                Step::Say(input, output) => {
-                    deltas.push(Delta::text("ok")).await.map_err(refused)?;
-                    let mut usage = Usage::new(input, output);
-                    usage.cached_input_tokens = input / 2;
-                    usage.reasoning_tokens = output / 5;
-                    Ok(Completion::new(Finish::Stop, Some(usage)))
-                }
-                Step::Call(tool) => {
-                    let call = Delta::tool_call(0, Some("c".into()), Some(tool.into()), "{}");
-                    deltas.push(call).await.map_err(refused)?;
-                    Ok(Completion::new(Finish::ToolCalls, Some(Usage::new(100, 10))))
-                }
-                Step::Fail(kind) => Err(ProviderError::new(kind, "sk-planted-secret")),
-                Step::Hang => {
-                    deltas.push(Delta::text("I will never")).await.map_err(refused)?;
-                    std::future::pending().await
-                }
-                Step::Untold => {
-                    deltas.push(Delta::text("twelve chars")).await.map_err(refused)?;
-                    Ok(Completion::new(Finish::Stop, None))
-                }
-            }
-        })
-    }
-}
-
-struct Tool(bool);
-
-impl ToolHandler for Tool {
-    fn call<'a>(&'a self, _cx: &'a ToolContext, _call: &'a ToolCall) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
-        Box::pin(async {
-            if self.0 { Ok(ToolOutcome::ok("fine")) } else { Err(ToolError::new("planted in an error")) }
-        })
-    }
-}
-
-struct World(Script);
-
-#[hookimpls]
-impl CrowHooks for World {
-    fn register_providers(&self) -> Vec<ProviderDescriptor> {
-        let model = Model::new(ModelId::new("test", "m"));
-        vec![ProviderDescriptor::new("test", vec![model], self.0.clone())]
-    }
-
-    fn register_tools(&self) -> Vec<ToolDescriptor> {
-        let tool = |name: &str, works| ToolDescriptor::new(name, "a tool", json!({ "type": "object" }), Tool(works));
-        vec![tool("good", true).read_only(), tool("bad", false).read_only(), tool("forbidden", true)]
-    }
-
-    fn request_permission(&self, call: &ToolCall) -> Permission {
-        if call.name == "forbidden" { Permission::Deny { reason: "no".into() } } else { Permission::Allow }
-    }
-
-    fn on_llm_error(&self, error: &ProviderError, attempt: u32) -> Recovery {
-        if error.kind == ProviderErrorKind::Overloaded && attempt < 3 {
-            return Recovery::Retry { after: Duration::ZERO, notice: "again".into() };
-        }
-        Recovery::Fail
-    }
-}
-
-/// Somebody at the other end who keeps what they are told.
-#[derive(Debug, Default)]
-struct Editor(Mutex<Vec<Update>>);
-
-impl Client for Editor {
-    fn info(&self) -> ClientInfo {
-        ClientInfo::default()
-    }
-    fn send(&self, _session: &str, update: Update) {
-        self.0.lock().unwrap().push(update);
-    }
-    fn room(&self) -> Option<BoxFuture<'_, ()>> {
-        None
-    }
-    fn ask<'a>(&'a self, _: &'a Session, _: Question) -> BoxFuture<'a, Result<String, crow_acp::AskError>> {
-        Box::pin(async { Err(crow_acp::AskError::NoClient) })
-    }
-    fn read_text_file<'a>(&'a self, _: &'a Session, _: &'a Path) -> BoxFuture<'a, Result<String, ClientError>> {
-        unreachable!("the client offers no files")
-    }
-    fn write_text_file<'a>(
-        &'a self,
-        _: &'a Session,
-        _: &'a Path,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<(), ClientError>> {
-        unreachable!("the client offers no files")
-    }
-}
-
-struct Stage {
-    agent: Agent,
-    session: Session,
-    script: Script,
-    editor: Arc<Editor>,
-    home: tempfile::TempDir,
-}
-
-impl Stage {
-    async fn new(config: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let script = Script::default();
-        let agent = agent(home.path(), config, &script).await;
-        let editor = Arc::<Editor>::default();
-        agent.connect(editor.clone());
-        let session = agent.new_session(NewSession::new(home.path())).await.unwrap();
-        session.set_model(&ModelId::new("test", "m")).await.unwrap();
-        Self { agent, session, script, editor, home }
-    }
-
-    async fn prompt(&self, steps: &[Step]) -> crow_acp::RunOutcome {
-        self.script.0.lock().unwrap().extend_from_slice(steps);
-        self.agent.prompt(&self.session, Message::user("a planted prompt")).await
-    }
-
-    fn notices(&self) -> Vec<String> {
-        let updates = self.editor.0.lock().unwrap();
-        let notice =
-            |update: &Update| if let Update::Notice(notice) = update { Some(notice.title.clone()) } else { None };
-        updates.iter().filter_map(notice).collect()
-    }
-
-    fn said(&self) -> String {
-        let updates = self.editor.0.lock().unwrap();
-        let text = |update: &Update| match update {
-            Update::AgentMessage { text, .. } => Some(text.clone()),
-            _ => None,
-        };
-        updates.iter().filter_map(text).collect()
-    }
-
-    fn costs(&self) -> Vec<Option<f64>> {
-        let updates = self.editor.0.lock().unwrap();
-        let cost = |update: &Update| if let Update::Usage { cost, .. } = update { Some(*cost) } else { None };
-        updates.iter().filter_map(cost).collect()
-    }
-
-    async fn report(self) -> (Report, tempfile::TempDir) {
-        self.agent.shutdown().await;
-        let ledger = Ledger::open(&self.home.path().join("analytics.db")).unwrap().unwrap();
-        (ledger.report(&Query::default()).unwrap(), self.home)
-    }
-}
-
-async fn agent(home: &Path, config: &str, script: &Script) -> Agent {
-    let plugins = PluginManager::new();
-    plugins.register(Dispatch).unwrap();
-    plugins.register(Limits).unwrap();
-    plugins.register(crow_plugin_analytics::plugin()).unwrap();
-    plugins.register(World(script.clone())).unwrap();
-    Agent::new(Config::from_toml(home, config).unwrap(), plugins).await.unwrap()
-}
+use common::{Script, Stage, Step, agent};
+use crow_acp::{Message, ModelId, NewSession, ProviderErrorKind, StopReason};
+use crow_plugin_analytics::{Ledger, Query, Since};
 
 const PRICED: &str = "[plugins.analytics.prices]\n\"test/m\" = { input = 1000, cached_input = 500, output = 10000 }\n";
 
@@ -395,4 +207,15 @@ async fn questions_narrow_a_report() {
     let mut today = query();
     today.since = Since::Days(1);
     assert_eq!([own, other, here, later, today].map(requests), [1, 0, 1, 0, 1]);
+}
+
+#[cfg(not(feature = "otel"))]
+#[tokio::test]
+async fn an_export_that_was_not_built_in_is_not_passed_over_in_silence() {
+    let config = "[plugins.analytics.otel]\nendpoint = \"http://127.0.0.1:4318\"\n";
+    let plugins = crow_acp::PluginManager::new();
+    plugins.register(crow_plugin_analytics::plugin()).unwrap();
+    let config = crow_acp::Config::from_toml("/home/ada/.crow", config).unwrap();
+    let error = crow_acp::Agent::new(config, plugins).await.unwrap_err();
+    assert!(error.message.contains("without OpenTelemetry"), "{}", error.message);
 }
