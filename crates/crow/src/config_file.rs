@@ -14,6 +14,8 @@ use crate::logs::private_dir;
 pub(crate) struct Provider {
     /// Its name.
     pub(crate) name: String,
+    /// What it speaks.
+    pub(crate) protocol: &'static str,
     /// Its address; `None` for the protocol's own.
     pub(crate) base_url: Option<String>,
     /// Its key: `${VARIABLE}`, or the key itself.
@@ -45,7 +47,7 @@ pub(crate) fn edit(text: &str, provider: &Provider, model: &str) -> Result<Strin
                     table.insert(key, value(text));
                 }
             };
-            put("protocol", "openai");
+            put("protocol", provider.protocol);
             if let Some(url) = &provider.base_url {
                 put("base_url", url);
             }
@@ -104,7 +106,7 @@ mod tests {
 
     fn provider(base_url: Option<&str>, api_key: Option<&str>) -> Provider {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Provider { name: "local".into(), base_url: owned(base_url), api_key: owned(api_key) }
+        Provider { name: "local".into(), protocol: "openai", base_url: owned(base_url), api_key: owned(api_key) }
     }
 
     #[test]

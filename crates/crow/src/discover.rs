@@ -23,17 +23,59 @@ const SERVERS: [(&str, &str, u16); 4] = [
     ("vllm", "vLLM", 8000),
 ];
 
-/// Variables in which people keep keys, and whose keys they are. All of these endpoints speak Chat Completions.
-const KEYS: [(&str, &str, &str, Option<&str>); 8] = [
-    ("OPENAI_API_KEY", "openai", "OpenAI", None),
-    ("OPENROUTER_API_KEY", "openrouter", "OpenRouter", Some("https://openrouter.ai/api/v1")),
-    ("DEEPSEEK_API_KEY", "deepseek", "DeepSeek", Some("https://api.deepseek.com/v1")),
-    ("MISTRAL_API_KEY", "mistral", "Mistral", Some("https://api.mistral.ai/v1")),
-    ("GROQ_API_KEY", "groq", "Groq", Some("https://api.groq.com/openai/v1")),
-    ("XAI_API_KEY", "xai", "xAI", Some("https://api.x.ai/v1")),
-    ("MOONSHOT_API_KEY", "moonshot", "Moonshot", Some("https://api.moonshot.ai/v1")),
-    ("GEMINI_API_KEY", "gemini", "Gemini", Some("https://generativelanguage.googleapis.com/v1beta/openai")),
+/// A variable in which people keep a key, and whose key it is.
+struct Key {
+    variable: &'static str,
+    provider: &'static str,
+    title: &'static str,
+    protocol: &'static str,
+    /// `None`: the protocol's own.
+    url: Option<&'static str>,
+}
+
+const fn key(variable: &'static str, provider: &'static str, title: &'static str, url: Option<&'static str>) -> Key {
+    Key { variable, provider, title, protocol: CHAT_COMPLETIONS, url }
+}
+
+/// The protocol that nearly all endpoints speak.
+pub(crate) const CHAT_COMPLETIONS: &str = "openai";
+
+/// Of two rows with one provider the first counts whose protocol some plugin carries.
+const KEYS: [Key; 10] = [
+    key("OPENAI_API_KEY", "openai", "OpenAI", None),
+    Key { protocol: "anthropic", ..key("ANTHROPIC_API_KEY", "anthropic", "Anthropic", None) },
+    Key { protocol: "gemini", ..key("GEMINI_API_KEY", "gemini", "Gemini", None) },
+    key("OPENROUTER_API_KEY", "openrouter", "OpenRouter", Some("https://openrouter.ai/api/v1")),
+    key("DEEPSEEK_API_KEY", "deepseek", "DeepSeek", Some("https://api.deepseek.com/v1")),
+    key("MISTRAL_API_KEY", "mistral", "Mistral", Some("https://api.mistral.ai/v1")),
+    key("GROQ_API_KEY", "groq", "Groq", Some("https://api.groq.com/openai/v1")),
+    key("XAI_API_KEY", "xai", "xAI", Some("https://api.x.ai/v1")),
+    key("MOONSHOT_API_KEY", "moonshot", "Moonshot", Some("https://api.moonshot.ai/v1")),
+    key("GEMINI_API_KEY", "gemini", "Gemini", Some("https://generativelanguage.googleapis.com/v1beta/openai")),
 ];
+
+/// The protocol that a provider of this name speaks, if some plugin carries it.
+pub(crate) async fn protocol_of(name: &str, plugins: Plugins) -> &'static str {
+    for known in KEYS.iter().filter(|known| known.provider == name) {
+        if is_carried(known.protocol, plugins).await {
+            return known.protocol;
+        }
+    }
+    CHAT_COMPLETIONS
+}
+
+/// Whether some plugin carries a protocol.
+async fn is_carried(protocol: &'static str, plugins: Plugins) -> bool {
+    if protocol == CHAT_COMPLETIONS {
+        return true;
+    }
+    let provider = Provider { name: "found".into(), protocol, base_url: None, api_key: None };
+    let Ok(config) = config_with(&provider) else { return false };
+    let host = Host::new(config, plugins, None).await;
+    host.is_ok_and(|host| {
+        host.agent.config().providers().get("found").is_some_and(|provider| provider.error.is_none())
+    })
+}
 
 /// Something that has models.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,26 +91,32 @@ pub(crate) struct Found {
 /// Everything that is found without asking anybody outside this machine. A server is asked which models it has; it is
 /// not used before the user chose it.
 pub(crate) async fn look(plugins: Plugins) -> Vec<Found> {
-    let mut found = keys(|variable| std::env::var(variable).ok());
+    let mut found = keys(|variable| std::env::var(variable).ok(), plugins).await;
     found.extend(servers(&SERVERS, plugins).await);
     found
 }
 
 /// The keys in the environment.
-fn keys(variable: impl Fn(&str) -> Option<String>) -> Vec<Found> {
+async fn keys(variable: impl Fn(&str) -> Option<String>, plugins: Plugins) -> Vec<Found> {
     let set = |name: &str| variable(name).is_some_and(|value| !value.trim().is_empty());
-    KEYS.iter()
-        .filter(|(name, ..)| set(name))
-        .map(|(name, provider, title, url)| Found {
+    let mut found: Vec<Found> = Vec::new();
+    for known in KEYS.iter().filter(|known| set(known.variable)) {
+        let is_there = found.iter().any(|other| other.provider.name == known.provider);
+        if is_there || !is_carried(known.protocol, plugins).await {
+            continue;
+        }
+        found.push(Found {
             provider: Provider {
-                name: (*provider).to_owned(),
-                base_url: url.map(str::to_owned),
-                api_key: Some(format!("${{{name}}}")),
+                name: known.provider.to_owned(),
+                protocol: known.protocol,
+                base_url: known.url.map(str::to_owned),
+                api_key: Some(format!("${{{}}}", known.variable)),
             },
-            title: format!("{title} (key in {name})"),
+            title: format!("{} (key in {})", known.title, known.variable),
             models: Vec::new(),
-        })
-        .collect()
+        });
+    }
+    found
 }
 
 /// The model servers that answer on these ports of this machine, all asked at once.
@@ -81,8 +129,8 @@ async fn server(name: &str, title: &str, port: u16, plugins: Plugins) -> Option<
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let asking = async {
         drop(TcpStream::connect(address).await.ok()?);
-        let provider =
-            Provider { name: name.to_owned(), base_url: Some(format!("http://{address}/v1")), api_key: None };
+        let base_url = Some(format!("http://{address}/v1"));
+        let provider = Provider { name: name.to_owned(), protocol: CHAT_COMPLETIONS, base_url, api_key: None };
         // Whatever else may listen there does not answer like this.
         let models = models(&provider, plugins).await.ok()?;
         Some((provider, models))
@@ -127,7 +175,7 @@ fn config_with(provider: &Provider) -> Result<Config, Failure> {
         let value = toml_edit::Value::from(expand(value)).to_string();
         sources.overrides.set.push(format!("providers.{}.{key}={}", provider.name, value.trim()));
     };
-    set("protocol", "openai");
+    set("protocol", provider.protocol);
     for (key, value) in [("base_url", &provider.base_url), ("api_key", &provider.api_key)] {
         if let Some(value) = value {
             set(key, value);
@@ -146,15 +194,27 @@ fn expand(value: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn keys_are_offered_by_name_never_by_value() {
-        let found = keys(|name| {
+    #[tokio::test]
+    async fn keys_are_offered_by_name_never_by_value() {
+        let set = |name: &str| {
             (name == "DEEPSEEK_API_KEY" || name == "XAI_API_KEY")
                 .then(|| "sk-123".repeat(usize::from(name != "XAI_API_KEY")))
-        });
+        };
+        let found = keys(set, Plugins::built_in()).await;
         assert_eq!(found.len(), 1, "an empty variable is no key");
         assert_eq!(found[0].provider.api_key.as_deref(), Some("${DEEPSEEK_API_KEY}"));
         assert!(!format!("{found:?}").contains("sk-123"));
+    }
+
+    #[tokio::test]
+    async fn keys_of_other_protocols_are_offered_with_them() {
+        let set = |name: &str| matches!(name, "ANTHROPIC_API_KEY" | "GEMINI_API_KEY").then(|| "sk-123".to_owned());
+        let found = keys(set, Plugins::built_in()).await;
+        let found: Vec<_> =
+            found.iter().map(|found| (found.provider.name.as_str(), found.provider.protocol)).collect();
+        assert_eq!(found, [("anthropic", "anthropic"), ("gemini", "gemini")]);
+        assert_eq!(protocol_of("anthropic", Plugins::built_in()).await, "anthropic");
+        assert_eq!(protocol_of("somebody", Plugins::built_in()).await, CHAT_COMPLETIONS);
     }
 
     #[tokio::test]

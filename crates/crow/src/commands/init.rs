@@ -26,7 +26,7 @@ pub(crate) async fn run(cli: &Cli, init: &Init) -> Result<Exit, Failure> {
     let model = overrides.model.take();
     // A configuration that cannot be read would be written over.
     let config = host::config(overrides)?;
-    let (provider, model) = match given(init, model.as_deref())? {
+    let (provider, model) = match given(cli, init, model.as_deref()).await? {
         Some((provider, models)) if init.yes => {
             let model = model_without_asking(cli, &provider, models, model.as_deref()).await?;
             (provider, model)
@@ -88,12 +88,16 @@ fn nothing_found(what: &str) -> Failure {
     Failure::usage(format!("{what} no key in the environment and no model server on this machine")).next(
         "crow demo       watch Crow work first: no key, no network\n\
          crow init       name a provider and a model\n\
-         or set OPENAI_API_KEY (and OPENAI_BASE_URL), or start Ollama, LM Studio, llama.cpp or vLLM.",
+         or set OPENAI_API_KEY (and OPENAI_BASE_URL) or ANTHROPIC_API_KEY, or start Ollama, LM Studio, llama.cpp or vLLM.",
     )
 }
 
 /// The provider that the command line describes, with the models it was found to have.
-fn given(init: &Init, model: Option<&str>) -> Result<Option<(Provider, Vec<String>)>, Failure> {
+async fn given(
+    cli: &Cli,
+    init: &Init,
+    model: Option<&str>,
+) -> Result<Option<(Provider, Vec<String>)>, Failure> {
     let from_model = model.map(str::parse::<ModelId>).transpose().map_err(|error| Failure::usage(error.to_string()))?;
     let name = init.provider.clone().or_else(|| from_model.map(|id| id.provider));
     if name.is_none() && init.base_url.is_none() && init.key_env.is_none() {
@@ -107,7 +111,11 @@ fn given(init: &Init, model: Option<&str>) -> Result<Option<(Provider, Vec<Strin
             .next("Give the variable's name, not the key: the key stays out of the file."));
     }
     let api_key = init.key_env.as_ref().map(|variable| format!("${{{variable}}}"));
-    Ok(Some((Provider { name, base_url: init.base_url.clone(), api_key }, Vec::new())))
+    // Some makers have a second address that speaks it.
+    let is_compatible = init.base_url.as_ref().is_some_and(|url| url.contains("openai"));
+    let protocol =
+        if is_compatible { discover::CHAT_COMPLETIONS } else { discover::protocol_of(&name, cli.plugins).await };
+    Ok(Some((Provider { name, protocol, base_url: init.base_url.clone(), api_key }, Vec::new())))
 }
 
 async fn dialogue(cli: &Cli, config: &Config, model: Option<&str>) -> Result<(Provider, String), Failure> {
@@ -158,7 +166,7 @@ fn another(config: &Config) -> Result<Provider, Failure> {
         name if std::env::var_os(name).is_some() => Some(format!("${{{name}}}")),
         key => Some(key.replace("${", "$${")),
     };
-    Ok(Provider { name, base_url: Some(base_url), api_key })
+    Ok(Provider { name, protocol: discover::CHAT_COMPLETIONS, base_url: Some(base_url), api_key })
 }
 
 /// The model to use: the one named, or one of those that the endpoint has.
