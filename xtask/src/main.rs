@@ -7,7 +7,9 @@ mod ci;
 mod docs;
 mod setup;
 mod step;
+mod suites;
 mod test;
+mod wheel;
 
 use std::{env, process::ExitCode};
 
@@ -36,6 +38,19 @@ const TASKS: &[Task] = &[
         run: test::conformance,
     },
     Task { name: "bench", about: "measure the release binary beside a bare relay", help: bench::HELP, run: bench::run },
+    Task { name: "wheel", about: "build the Python packages into target/wheels", help: wheel::HELP, run: wheel::run },
+    Task {
+        name: "pluggy-suites",
+        about: "the suites of pluggy, pytest, tox and apluggy, on pluggy and on crow-hooks",
+        help: suites::HELP,
+        run: suites::run,
+    },
+    Task {
+        name: "bench-python",
+        about: "measure crow_hooks beside pluggy and a bare loop in C",
+        help: suites::BENCH_HELP,
+        run: suites::bench,
+    },
     Task { name: "docs", about: "build the documentation; a warning is an error", help: docs::HELP, run: docs::run },
     Task { name: "ci", about: "everything that must pass before a merge", help: ci::HELP, run: ci::run },
 ];

@@ -1,6 +1,9 @@
 //! What the tests need beside Rust: the official clients, in the project's own folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::step::{Failed, command, has, root, step, target};
 
@@ -10,6 +13,7 @@ usage: cargo xtask setup
 Installs the official ACP clients that the tests drive the binary with, below target/test-deps:
   node/    the TypeScript client (with the protocol's JSON Schema) and acpx, as tests/clients/package-lock.json says
   python/  the Python client and pluggy in a virtual environment, as tests/clients/requirements.txt says
+  python-tools/  maturin, uv, pytest, mypy, pyright, as python/requirements.txt says
   mcp-node/, mcp-python/  MCP servers of others, as package-lock.json and requirements.txt in tests/servers say
   pgserver/  PostgreSQL with pgvector, where the system has no pgvector of its own
 Nothing outside that folder changes. What the system lacks is named, one line each, and left to you.
@@ -24,6 +28,7 @@ pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
     python("python", "tests/clients", "the official Python client")?;
     node("mcp-node", "tests/servers", "an MCP server")?;
     python("mcp-python", "tests/servers", "MCP servers")?;
+    python_tools()?;
     pgvector()
 }
 
@@ -82,6 +87,12 @@ fn python(folder: &str, from: &str, what: &str) -> Result<(), Failed> {
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
     step(&format!("pip install ({what})"), &mut pip)?;
     stamp(&folder, &wanted)
+}
+
+/// The programs that build and check the Python packages: the folder they are in.
+pub(crate) fn python_tools() -> Result<PathBuf, Failed> {
+    python("python-tools", "python", "what builds and checks the Python packages")?;
+    Ok(target().join("test-deps/python-tools/bin"))
 }
 
 /// PostgreSQL with pgvector, built by others, for systems that have no package of it. Tests that need it are skipped, and

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use crate::{
     setup,
     step::{Failed, cargo, step, target, timed, watched},
+    suites,
 };
 
 pub(crate) const HELP: &str = "\
@@ -41,7 +42,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
     counts.skipped = skipped.lines().count();
     println!("{counts}");
     let _ = fs::write(counts_file(), counts.to_string());
-    if passed { Ok(()) } else { Err(Failed::new("tests failed")) }
+    if !passed {
+        return Err(Failed::new("tests failed"));
+    }
+    // Arguments choose among Rust's tests.
+    if args.is_empty() { suites::test() } else { Ok(()) }
 }
 
 /// Where the last run left its one line.
