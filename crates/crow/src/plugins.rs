@@ -35,6 +35,7 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "skills-rag", "skills, and documents found when they are needed", crow_plugin_skills_rag::plugin();
     "permissions", "asks before anything is changed, and remembers", crow_plugin_permissions::plugin();
     "openai", "models behind the Chat Completions protocol", crow_plugin_openai::plugin();
+    "genai", "models behind the protocols of Anthropic, OpenAI Responses, Gemini, Ollama", crow_plugin_genai::plugin();
     "replay", "plays and records model conversations",
         crow_plugin_replay::plugin().embedded("demo", include_str!("demo/model.jsonl"));
     "compaction", "makes long conversations fit the model's window", crow_plugin_compaction::plugin();
