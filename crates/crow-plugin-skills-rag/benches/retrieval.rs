@@ -8,13 +8,16 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crow_plugin_skills_rag::Index;
+use crow_plugin_skills_rag::{Hit, Index};
 
 const DOCUMENTS: usize = 10_000;
 const VOCABULARY: usize = 20_000;
 const WORDS: usize = 150;
 const QUERIES: usize = 200;
 const TOP: usize = 5;
+
+/// How many of each list are merged, here as in the index.
+const CANDIDATES: usize = 50;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let length = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(256);
@@ -44,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let vectors = embed(&mut index, &project, &documents, &words)?;
     let exact = Exact::new(&documents, vectors);
     let (mut by_words, mut hybrid) = (Vec::new(), Vec::new());
-    let (mut found, mut wanted, mut known) = (0, 0, [0; 2]);
+    let (mut found, mut wanted, mut known) = ([0; 3], 0, [0; 2]);
     for _ in 0..QUERIES {
         // A prompt about one document: some of its words, some others, and some that only mean the same.
         let target = random.below(DOCUMENTS);
@@ -56,20 +59,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let hits = index.search(&project, &prompt, None, TOP)?;
         by_words.push(start.elapsed());
+        found[0] += exact.found(&hits, Some(&query), None);
+        let alike = index.search(&project, "", Some(vector.clone()), TOP)?;
+        found[1] += exact.found(&alike, None, Some(&vector));
         known[0] += usize::from(hits.iter().any(|hit| number_of(&hit.path) == Some(target)));
         let start = Instant::now();
         let hits = index.search(&project, &prompt, Some(vector.clone()), TOP)?;
         hybrid.push(start.elapsed());
         known[1] += usize::from(hits.iter().any(|hit| number_of(&hit.path) == Some(target)));
 
-        let hits: HashSet<usize> = hits.iter().filter_map(|hit| number_of(&hit.path)).collect();
-        let best = exact.best(&query, &vector);
-        found += best.iter().filter(|number| hits.contains(number)).count();
-        wanted += best.len();
+        found[2] += exact.found(&hits, Some(&query), Some(&vector));
+        wanted += TOP;
     }
     print("search by words", &mut by_words);
     print(&format!("search by words and meaning, {length} numbers"), &mut hybrid);
-    println!("recall of the first {TOP} against brute force       {:>9.1} %", 100.0 * found as f64 / wanted as f64);
+    let share = |found: usize| 100.0 * found as f64 / wanted as f64;
+    println!(
+        "recall of the first {TOP} against brute force: words {:.1} %, meaning {:.1} %, both {:.1} %",
+        share(found[0]),
+        share(found[1]),
+        share(found[2])
+    );
     println!(
         "the document meant is among the first {TOP}: words {:.1} %, words and meaning {:.1} %",
         100.0 * known[0] as f64 / QUERIES as f64,
@@ -170,8 +180,14 @@ impl<'a> Exact<'a> {
         Self { documents, having, vectors }
     }
 
-    fn best(&self, query: &[usize], vector: &[f32]) -> Vec<usize> {
-        let query: HashSet<usize> = query.iter().copied().collect();
+    /// How many of the hits are among the best by words, by meaning or by both.
+    fn found(&self, hits: &[Hit], query: Option<&[usize]>, vector: Option<&[f32]>) -> usize {
+        let best = self.best(query, vector);
+        hits.iter().filter_map(|hit| number_of(&hit.path)).filter(|number| best.contains(number)).count()
+    }
+
+    fn best(&self, query: Option<&[usize]>, vector: Option<&[f32]>) -> Vec<usize> {
+        let words: Option<HashSet<usize>> = query.map(|query| query.iter().copied().collect());
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let bm25 = |document: &Vec<usize>| -> f64 {
             let weight = |word: &usize| {
@@ -180,16 +196,17 @@ impl<'a> Exact<'a> {
                 let rarity = ((all - having + 0.5) / (having + 0.5)).ln().max(1e-6);
                 rarity * count * 2.2 / (count + 1.2)
             };
-            query.iter().map(weight).sum()
+            words.iter().flatten().map(weight).sum()
         };
-        let cosine = |of: &Vec<f32>| f64::from(dot(of, vector) / dot(of, of).sqrt());
-        let words: Vec<f64> = self.documents.iter().map(bm25).collect();
-        let meaning: Vec<f64> = self.vectors.iter().map(cosine).collect();
+        let cosine = |vector: &[f32], of: &Vec<f32>| f64::from(dot(of, vector) / dot(of, of).sqrt());
+        let by_words: Option<Vec<f64>> = words.as_ref().map(|_| self.documents.iter().map(bm25).collect());
+        let by_meaning: Option<Vec<f64>> =
+            vector.map(|vector| self.vectors.iter().map(|of| cosine(vector, of)).collect());
         let mut merged = vec![0.0; self.documents.len()];
-        for scores in [&words, &meaning] {
+        for scores in [by_words, by_meaning].into_iter().flatten() {
             let mut order: Vec<usize> = (0..scores.len()).collect();
             order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
-            for (rank, number) in order.into_iter().enumerate() {
+            for (rank, number) in order.into_iter().take(CANDIDATES).enumerate() {
                 merged[number] += 1.0 / (61.0 + rank as f64);
             }
         }

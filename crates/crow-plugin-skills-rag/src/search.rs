@@ -8,6 +8,9 @@ use crate::words::terms;
 /// Pieces of each way of searching that are merged.
 const CANDIDATES: usize = 50;
 
+/// Pieces that are given: more than anybody takes, as some of them may have been shown already.
+const GIVEN: usize = 50;
+
 /// Reciprocal ranks are counted from here, so that the first places of one list do not outdo all of the other.
 const SMOOTHING: f64 = 60.0;
 
@@ -30,7 +33,8 @@ pub(crate) fn search(store: &mut dyn Store, roots: &[String], query: &Query) -> 
         Some(vector) => store.by_meaning(roots, vector, CANDIDATES)?,
         None => Vec::new(),
     };
-    let ids = merge(&[(&by_words, query.min_score), (&by_meaning, query.min_similarity)]);
+    let mut ids = merge(&[(&by_words, query.min_score), (&by_meaning, query.min_similarity)]);
+    ids.truncate(GIVEN);
     let mut pieces: HashMap<i64, Piece> = store.pieces(&ids)?.into_iter().map(|piece| (piece.id, piece)).collect();
     Ok(ids.iter().filter_map(|id| pieces.remove(id)).collect())
 }

@@ -207,7 +207,7 @@ impl Store for Sqlite {
         let mut telling: Vec<(&str, f64, HashSet<i64>)> = Vec::new();
         let mut whole = 0.0;
         for term in terms {
-            let Some(having) = self.having(term, (all / 5).max(FEW))? else { continue };
+            let Some(having) = self.having(term, (all / 2).max(FEW))? else { continue };
             let weight = weight(all, having.len());
             whole += weight;
             if !having.is_empty() {
