@@ -132,10 +132,11 @@ fn place(method: &Method) -> Span {
 }
 
 /// Boxes a future and polls it for the first time, here, where its type is known: most are done then, and the compiler
-/// sees through all of it.
+/// sees through all of it. The box comes first, so that the future is made in place and not moved.
 fn polled(body: &TokenStream, at: Span) -> TokenStream {
     quote_spanned! {at=>
-        let mut __future = ::std::boxed::Box::pin(async move { #body });
+        let __place = ::std::boxed::Box::new_uninit();
+        let mut __future = ::std::boxed::Box::into_pin(::std::boxed::Box::write(__place, async move { #body }));
         match ::core::future::Future::poll(__future.as_mut(), __task) {
             ::core::task::Poll::Ready(__done) => ::core::result::Result::Ok(__done),
             ::core::task::Poll::Pending => ::core::result::Result::Err(::core::option::Option::Some(__future)),
@@ -171,7 +172,6 @@ fn wrapper(method: &Method) -> TokenStream {
     let ty = method.args.first().map(|(_, ty)| ty);
     if method.asynchronous {
         let around = quote_spanned! {at=>
-            let mut __frame = __frame;
             let __outcome = {
                 let (__next, __guard) = __frame.enter();
                 let __next: #ty = __next;
@@ -184,7 +184,7 @@ fn wrapper(method: &Method) -> TokenStream {
             }
         };
         let polled = polled(&around, at);
-        quote_spanned!(at=> .wrap(|__this, __frame, __to, __task| { #polled }))
+        quote_spanned!(at=> .wrap(|__this, mut __frame, __to, __task| { #polled }))
     } else {
         quote_spanned! {at=>
             .wrap_sync(|__this, __next, __to| {

@@ -12,7 +12,7 @@ const TOLERANCE: f64 = 1.05;
 
 type Case = (&'static str, fn() -> cases::Run);
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 14] = [
     ("no impls, async", cases::no_impls),
     ("no impls, sync", cases::no_impls_plain),
     ("1 sync impl", || cases::sync_impls(1)),
@@ -21,10 +21,12 @@ const CASES: [Case; 12] = [
     ("1 async impl", || cases::async_impls(1)),
     ("100 async impls", || cases::async_impls(100)),
     ("100 async impls with values", || cases::gathering(100)),
+    ("100 async impls that could wait", || cases::looking(100)),
     ("1 wrapper", || cases::wrappers(1)),
     ("10 wrappers", || cases::wrappers(10)),
     ("floor: 100 dyn Fn", || cases::floor_sync(100)),
     ("floor: 100 boxed futures", || cases::floor_async(100)),
+    ("floor: 100 boxed futures that could wait", || cases::floor_looking(100)),
 ];
 
 /// Runs one case in this process: what callgrind looks at.

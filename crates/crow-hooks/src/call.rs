@@ -1,26 +1,26 @@
 //! The call of a hook: wrappers outermost, then the impls one after the other. This file is that loop and nothing else.
 //!
-//! A call is a small future that does nothing until it is polled. Plain impls run on the caller's stack; only
-//! when an impl has to be awaited and others follow it is the rest of the loop boxed.
+//! A call is a small future that does nothing until it is polled. [Plain impls](crate::plain) run on the caller's stack;
+//! only when an impl has to be awaited and others follow it is the rest of the loop boxed.
+//!
+//! Much here is shaped by what the processor does well, measured: values that were just written in parts and are then
+//! copied as a whole wait for each other. So what is handed on is small, stays where it is, or is passed by reference.
 
 use std::{
     future::poll_fn,
-    mem,
     ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
-    BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, ImplOutcome, Timer, Trail, depth,
+    BoxFuture, Collect, ErrorKind, Hook, HookError, ImplInfo, Timer, Trail, depth,
     guard::{First, Running, caught, first},
-    list::{Entry, HookList, Implement, Wrap},
-    monitor::{CallWatch, Installed, Watch},
-    next::Frame,
-    time,
+    list::{Act, Entry, HookList, Surround},
+    monitor::{CallWatch, Installed},
+    plain::{Stop, run_plain},
     trace::Span,
 };
 
@@ -39,10 +39,16 @@ pub(crate) struct Env {
 }
 
 impl Env {
-    /// Whether each impl has to be looked at.
+    /// Whether each plain impl has to be looked at.
     #[inline]
-    fn is_attentive(&self) -> bool {
+    pub(crate) fn is_attentive(&self) -> bool {
         !self.monitors.is_empty() || self.timer.is_some()
+    }
+
+    /// Whether nobody wants to know of calls.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        !Span::RECORDS && self.monitors.is_empty() && self.deepest.is_none()
     }
 
     /// Tells the host of an error that ends nothing.
@@ -61,145 +67,209 @@ pub(crate) struct Cx<'a, H: Hook> {
     pub(crate) trail: Option<&'a Trail>,
 }
 
-/// The wrappers that are still to be entered, outermost first.
-pub(crate) type Wrappers<'a, H> = &'a [Entry<dyn Wrap<H>>];
+impl<H: Hook> Cx<'_, H> {
+    /// Whether somebody looks at each impl.
+    #[inline]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.trail.is_some() || !self.env.monitors.is_empty()
+    }
+
+    /// An impl's error: `None` if the call goes on all the same.
+    #[cold]
+    pub(crate) fn settle(&self, error: HookError) -> Option<HookError> {
+        if H::SPEC.isolate {
+            self.env.report(&error);
+            return None;
+        }
+        Some(error)
+    }
+}
 
 /// The result of a call.
 pub(crate) type Called<H> = Result<<H as Hook>::Collected, HookError>;
 
-/// A call under way.
-pub(crate) enum Chain<'a, H: Hook> {
-    /// There is no impl.
-    Empty,
-    /// Nothing has run yet.
-    Start(Cx<'a, H>, Wrappers<'a, H>, H::Args<'a>),
-    /// Something is being awaited that others follow.
-    Rest(BoxFuture<'a, Called<H>>),
-    /// The result has been given.
-    Done,
+/// A call under way, from some wrapper inwards.
+pub(crate) struct Chain<'a, H: Hook> {
+    /// Until something has run. (An enum of this and `rest` would be moved about as a whole.)
+    args: Option<H::Args<'a>>,
+    /// What is being awaited.
+    rest: Option<BoxFuture<'a, Called<H>>>,
 }
-
-/// Arguments are never pinned in place.
-impl<H: Hook> Unpin for Chain<'_, H> {}
 
 impl<'a, H: Hook> Chain<'a, H> {
     #[inline]
-    pub(crate) fn new(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, args: H::Args<'a>) -> Self {
-        if wrappers.is_empty() && cx.list.impls.is_empty() { Self::Empty } else { Self::Start(cx, wrappers, args) }
+    pub(crate) fn new(args: H::Args<'a>) -> Self {
+        Self { args: Some(args), rest: None }
     }
-}
 
-impl<H: Hook> Future for Chain<'_, H> {
-    type Output = Called<H>;
+    /// Whether it has not been polled yet.
+    #[inline]
+    fn is_new(&self) -> bool {
+        self.args.is_some()
+    }
 
-    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let done = match &mut *self {
-            Self::Rest(rest) => rest.as_mut().poll(task),
-            _ => match mem::replace(&mut *self, Self::Done) {
-                Self::Start(cx, wrappers, args) => match begin(cx, wrappers, args, task) {
-                    Ok(result) => Poll::Ready(result),
-                    Err(rest) => {
-                        *self = Self::Rest(rest);
-                        return Poll::Pending;
-                    }
-                },
-                Self::Empty => Poll::Ready(Ok(H::Collected::default())),
-                Self::Rest(_) | Self::Done => panic!("a hook call was polled after it had given its result"),
-            },
-        };
-        if done.is_ready() {
-            *self = Self::Done;
+    /// Whether it has given its result.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.args.is_none() && self.rest.is_none()
+    }
+
+    /// Goes on. `level` counts the wrappers that have been entered; it is looked at once, in the beginning.
+    #[inline]
+    pub(crate) fn poll(&mut self, cx: &Cx<'a, H>, level: usize, task: &mut Context<'_>) -> Poll<Called<H>> {
+        if let Some(args) = self.args.take() {
+            return match begin(cx, level, args, task) {
+                Ok(result) => Poll::Ready(result),
+                Err(rest) => {
+                    self.rest = Some(rest);
+                    Poll::Pending
+                }
+            };
         }
-        done
+        let Some(rest) = &mut self.rest else { panic!("a hook call was polled after it had given its result") };
+        let poll = rest.as_mut().poll(task);
+        if poll.is_ready() {
+            self.rest = None;
+        }
+        poll
     }
 }
 
-/// Enters the outermost wrapper, or runs impls. What has to wait is given back, polled once.
-fn begin<'a, H: Hook>(
-    cx: Cx<'a, H>,
-    wrappers: Wrappers<'a, H>,
-    mut args: H::Args<'a>,
-    task: &mut Context<'_>,
-) -> Result<Called<H>, BoxFuture<'a, Called<H>>> {
-    if let Some((outer, inner)) = wrappers.split_first() {
-        return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args), Some(task))) {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(Some(rest))) => Err(rest),
-            Ok(Err(None)) => Ok(Err(not_sync(&outer.info))),
-            Err(panicked) => Ok(Err(panicked)),
-        };
+/// The result of a call; or what has to wait, polled once.
+type Begun<'a, H> = Result<Called<H>, BoxFuture<'a, Called<H>>>;
+
+/// Enters the outermost wrapper, or runs impls.
+#[inline]
+fn begin<'a, H: Hook>(cx: &Cx<'a, H>, level: usize, args: H::Args<'a>, task: &mut Context<'_>) -> Begun<'a, H> {
+    let list = cx.list;
+    match (list.wrappers.get(level), list.impls.as_slice()) {
+        (Some(outer), _) => enter(cx, outer, level, args, task),
+        (None, [only]) if only.deferred => run_last(cx, only, args, H::Collected::default(), task),
+        _ => run_all(cx, args, task),
     }
+}
+
+#[inline(never)]
+fn enter<'a, H: Hook>(
+    cx: &Cx<'a, H>,
+    outer: &'a Entry<dyn Surround<H>>,
+    level: usize,
+    args: H::Args<'a>,
+    task: &mut Context<'_>,
+) -> Begun<'a, H> {
+    match caught(&outer.info, || outer.run.surround(cx, level, args, Some(task))) {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(Some(rest))) => Err(rest),
+        Ok(Err(None)) => Ok(Err(not_sync(&outer.info))),
+        Err(panicked) => Ok(Err(panicked)),
+    }
+}
+
+#[inline(never)]
+fn run_all<'a, H: Hook>(cx: &Cx<'a, H>, mut args: H::Args<'a>, task: &mut Context<'_>) -> Begun<'a, H> {
     let mut out = H::Collected::default();
     let at = match run_plain(cx, 0, &mut args, &mut out) {
         Stop::Finished => return Ok(Ok(out)),
         Stop::Failed(error) => return Ok(Err(error)),
         Stop::Deferred(at) => at,
     };
-    if at + 1 < cx.list.impls.len() {
-        let mut rest: BoxFuture<'a, Called<H>> = Box::pin(rest(cx, at, args, out));
-        return match rest.as_mut().poll(task) {
-            Poll::Ready(result) => Ok(result),
-            Poll::Pending => Err(rest),
-        };
+    if let [last] = &cx.list.impls[at..] {
+        return run_last(cx, last, args, out, task);
     }
-    // The last impl may keep the arguments: it needs no box around it unless it waits.
-    let entry = &cx.list.impls[at];
-    match first(cx, entry, args, task) {
-        First::Given(given) => Ok(match accept::<H>(cx.env, given, &mut out) {
-            ControlFlow::Break(Some(error)) => Err(error),
-            _ => Ok(out),
-        }),
-        First::Waits(future, watch) => {
-            let mut last: BoxFuture<'a, Called<H>> = Box::pin(last(cx, Running::new(cx, entry, future, watch), out));
-            match last.as_mut().poll(task) {
-                Poll::Ready(result) => Ok(result),
-                Poll::Pending => Err(last),
-            }
-        }
+    // The box first: made in place, the future is not moved.
+    let boxed = Box::write(Box::new_uninit(), rest(*cx, at, args, out));
+    let mut rest: BoxFuture<'a, Called<H>> = Box::into_pin(boxed);
+    match rest.as_mut().poll(task) {
+        Poll::Ready(result) => Ok(result),
+        Poll::Pending => Err(rest),
+    }
+}
+
+/// The last impl may keep the arguments: it needs no box around it unless it waits.
+#[inline(never)]
+fn run_last<'a, H: Hook>(
+    cx: &Cx<'a, H>,
+    entry: &'a Entry<dyn Act<H>>,
+    args: H::Args<'a>,
+    mut out: H::Collected,
+    task: &mut Context<'_>,
+) -> Begun<'a, H> {
+    match first(cx, entry, args, task, &mut out) {
+        First::Next | First::Finished => Ok(Ok(out)),
+        First::Failed(error) => Ok(Err(error)),
+        First::Waits(future, watch) => await_last(cx, Running::new(*cx, entry, future, watch), out, task),
+    }
+}
+
+#[cold]
+fn await_last<'a, H: Hook>(
+    cx: &Cx<'a, H>,
+    running: Running<'a, H>,
+    out: H::Collected,
+    task: &mut Context<'_>,
+) -> Begun<'a, H> {
+    let mut last: BoxFuture<'a, Called<H>> = Box::pin(last(*cx, running, out));
+    match last.as_mut().poll(task) {
+        Poll::Ready(result) => Ok(result),
+        Poll::Pending => Err(last),
     }
 }
 
 /// The end of a call whose last impl waits.
 async fn last<H: Hook>(cx: Cx<'_, H>, running: Running<'_, H>, mut out: H::Collected) -> Called<H> {
-    match accept::<H>(cx.env, running.await, &mut out) {
+    match accept(&cx, running.await, &mut out) {
         ControlFlow::Break(Some(error)) => Err(error),
         _ => Ok(out),
     }
 }
 
 /// The loop from the first impl that has to be awaited.
-async fn rest<'a, H: Hook>(cx: Cx<'a, H>, mut at: usize, mut args: H::Args<'a>, mut out: H::Collected) -> Called<H> {
-    while let Some(entry) = cx.list.impls.get(at) {
-        if !entry.deferred {
-            match run_plain(cx, at, &mut args, &mut out) {
-                Stop::Finished => return Ok(out),
-                Stop::Failed(error) => return Err(error),
-                Stop::Deferred(next) => at = next,
+#[allow(clippy::manual_async_fn)] // which would copy what it is given
+fn rest<'a, H: Hook>(
+    cx: Cx<'a, H>,
+    mut at: usize,
+    mut args: H::Args<'a>,
+    mut out: H::Collected,
+) -> impl Future<Output = Called<H>> + Send + 'a {
+    async move {
+        let impls = cx.list.impls.as_slice();
+        loop {
+            let waker = poll_fn(|task| Poll::Ready(task.waker().clone())).await;
+            // As far as it goes without waiting; only then does anything have to outlive this poll.
+            let (entry, future, watch) = {
+                let mut task = Context::from_waker(&waker);
+                loop {
+                    let Some(entry) = impls.get(at) else { return Ok(out) };
+                    if !entry.deferred {
+                        match run_plain(&cx, at, &mut args, &mut out) {
+                            Stop::Finished => return Ok(out),
+                            Stop::Failed(error) => return Err(error),
+                            Stop::Deferred(next) => at = next,
+                        }
+                        continue;
+                    }
+                    match first(&cx, entry, H::reborrow(&mut args), &mut task, &mut out) {
+                        First::Next => at += 1,
+                        First::Finished => return Ok(out),
+                        First::Failed(error) => return Err(error),
+                        First::Waits(future, watch) => break (entry, future, watch),
+                    }
+                }
+            };
+            drop(waker);
+            match accept(&cx, Running::new(cx, entry, future, watch).await, &mut out) {
+                ControlFlow::Continue(()) => at += 1,
+                ControlFlow::Break(None) => return Ok(out),
+                ControlFlow::Break(Some(error)) => return Err(error),
             }
-            continue;
-        }
-        let mut once = Some(H::reborrow(&mut args));
-        let begun = poll_fn(|task| match once.take() {
-            Some(args) => Poll::Ready(first(cx, entry, args, task)),
-            None => Poll::Pending,
-        });
-        let given = match begun.await {
-            First::Given(given) => given,
-            First::Waits(future, watch) => Running::new(cx, entry, future, watch).await,
-        };
-        match accept::<H>(cx.env, given, &mut out) {
-            ControlFlow::Continue(()) => at += 1,
-            ControlFlow::Break(None) => return Ok(out),
-            ControlFlow::Break(Some(error)) => return Err(error),
         }
     }
-    Ok(out)
 }
 
-/// The whole call of a sync hook.
-pub(crate) fn call_sync<'a, H: Hook>(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, mut args: H::Args<'a>) -> Called<H> {
-    if let Some((outer, inner)) = wrappers.split_first() {
-        return match caught(&outer.info, || outer.run.wrap(Frame::new(cx, outer, inner, args), None))? {
+/// The whole call of a sync hook, from some wrapper inwards.
+pub(crate) fn call_sync<'a, H: Hook>(cx: &Cx<'a, H>, level: usize, mut args: H::Args<'a>) -> Called<H> {
+    if let Some(outer) = cx.list.wrappers.get(level) {
+        return match caught(&outer.info, || outer.run.surround(cx, level, args, None))? {
             Ok(result) => result,
             Err(_) => Err(not_sync(&outer.info)),
         };
@@ -212,103 +282,9 @@ pub(crate) fn call_sync<'a, H: Hook>(cx: Cx<'a, H>, wrappers: Wrappers<'a, H>, m
     }
 }
 
-/// Why the loop over plain impls stopped.
-enum Stop {
-    /// All ran, or one gave the first result.
-    Finished,
-    /// One failed.
-    Failed(HookError),
-    /// The one at this position has to be awaited.
-    Deferred(usize),
-}
-
-/// Runs impls on the spot, from position `at` on.
-fn run_plain<H: Hook>(cx: Cx<'_, H>, mut at: usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
-    if cx.trail.is_some() || cx.env.is_attentive() {
-        return run_attentively(cx, at, args, out);
-    }
-    loop {
-        // One guard for all of them: `at` tells who panicked.
-        match catch_unwind(AssertUnwindSafe(|| run_quickly(cx, &mut at, args, out))) {
-            Ok(stop) => return stop,
-            Err(payload) => {
-                let info = &cx.list.impls[at].info;
-                let panicked = HookError::panicked(info.plugin.clone(), info.hook, payload);
-                match accept::<H>(cx.env, Err(panicked), out) {
-                    ControlFlow::Break(Some(error)) => return Stop::Failed(error),
-                    _ => at += 1,
-                }
-            }
-        }
-    }
-}
-
-/// The loop itself. `at` is the impl that is running.
-#[inline]
-fn run_quickly<H: Hook>(cx: Cx<'_, H>, at: &mut usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
-    while let Some(entry) = cx.list.impls.get(*at) {
-        if entry.deferred {
-            return Stop::Deferred(*at);
-        }
-        let given = match Span::of(&entry.info).run(|| entry.run.call(H::reborrow(args), None)) {
-            Ok(given) => given.map_err(|source| failed(&entry.info, source)),
-            Err(_) => Err(not_sync(&entry.info)),
-        };
-        match accept::<H>(cx.env, given, out) {
-            ControlFlow::Continue(()) => *at += 1,
-            ControlFlow::Break(None) => return Stop::Finished,
-            ControlFlow::Break(Some(error)) => return Stop::Failed(error),
-        }
-    }
-    Stop::Finished
-}
-
-/// The same when somebody watches, or a clock runs: impl by impl.
-#[cold]
-fn run_attentively<H: Hook>(cx: Cx<'_, H>, from: usize, args: &mut H::Args<'_>, out: &mut H::Collected) -> Stop {
-    for (at, entry) in cx.list.impls.iter().enumerate().skip(from) {
-        if entry.deferred {
-            return Stop::Deferred(at);
-        }
-        let watch = Watch::start(cx.env, cx.trail, &entry.info);
-        let given = call_timed(cx, entry, H::reborrow(args));
-        if let Some(watch) = watch {
-            watch.finish(ImplOutcome::of(&given));
-        }
-        match accept::<H>(cx.env, given, out) {
-            ControlFlow::Continue(()) => {}
-            ControlFlow::Break(None) => return Stop::Finished,
-            ControlFlow::Break(Some(error)) => return Stop::Failed(error),
-        }
-    }
-    Stop::Finished
-}
-
-/// Calls a plain impl by the clock: it cannot be interrupted, but it is reported.
-fn call_timed<'s, H: Hook>(
-    cx: Cx<'s, H>,
-    entry: &'s Entry<dyn Implement<H>>,
-    args: H::Args<'s>,
-) -> Result<Option<H::Output>, HookError> {
-    let limit = cx.env.timer.as_ref().and_then(|_| time::limit(&entry.info, H::SPEC, cx.env.default_budget));
-    let since = limit.map(|_| Instant::now());
-    let answer = caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.call(args, None)));
-    if let (Some(limit), Some(took)) = (limit, since.map(|since| since.elapsed()))
-        && took > limit
-    {
-        let info = &entry.info;
-        cx.env.report(&HookError::of(info.plugin.clone(), info.hook, ErrorKind::Blocked(took), None));
-    }
-    match answer? {
-        Ok(given) => given.map_err(|source| failed(&entry.info, source)),
-        Err(_) => Err(not_sync(&entry.info)),
-    }
-}
-
-/// Takes in what an impl gave. `Break(None)`: the call has its result.
-#[inline]
+/// Takes in what an impl that waited gave. `Break(None)`: the call has its result.
 fn accept<H: Hook>(
-    env: &Env,
+    cx: &Cx<'_, H>,
     given: Result<Option<H::Output>, HookError>,
     out: &mut H::Collected,
 ) -> ControlFlow<Option<HookError>> {
@@ -321,11 +297,10 @@ fn accept<H: Hook>(
                 ControlFlow::Break(None)
             }
         }
-        Err(error) if H::SPEC.isolate => {
-            env.report(&error);
-            ControlFlow::Continue(())
-        }
-        Err(error) => ControlFlow::Break(Some(error)),
+        Err(error) => match cx.settle(error) {
+            None => ControlFlow::Continue(()),
+            Some(error) => ControlFlow::Break(Some(error)),
+        },
     }
 }
 
@@ -345,17 +320,14 @@ pub(crate) fn not_sync(info: &ImplInfo) -> HookError {
 /// Nothing happens before the first poll. Dropping it drops the impl under way; nothing after it runs.
 #[must_use = "a hook call does nothing until it is awaited"]
 pub struct Call<'a, H: Hook> {
+    cx: Cx<'a, H>,
     chain: Chain<'a, H>,
-    env: &'a Env,
-    begun: Option<Begin<'a>>,
-}
-
-/// What is there from the first poll of a call on.
-struct Begin<'a> {
+    /// From the first poll on.
     watch: Option<Box<CallWatch<'a>>>,
     span: Span,
 }
 
+/// Arguments are never pinned in place.
 impl<H: Hook> Unpin for Call<'_, H> {}
 
 impl<H: Hook> std::fmt::Debug for Call<'_, H> {
@@ -367,14 +339,12 @@ impl<H: Hook> std::fmt::Debug for Call<'_, H> {
 impl<'a, H: Hook> Call<'a, H> {
     #[inline]
     pub(crate) fn new(list: &'a HookList<H>, env: &'a Env, args: H::Args<'a>) -> Self {
-        Self { chain: Chain::new(Cx { list, env, trail: None }, &list.wrappers, args), env, begun: None }
+        Self { cx: Cx { list, env, trail: None }, chain: Chain::new(args), watch: None, span: Span::none() }
     }
 
     /// Records in `trail` which impls ran and how each ended.
     pub fn trail(mut self, trail: &'a Trail) -> Self {
-        if let Chain::Start(cx, ..) = &mut self.chain {
-            cx.trail = Some(trail);
-        }
+        self.cx.trail = Some(trail);
         self
     }
 
@@ -384,16 +354,9 @@ impl<'a, H: Hook> Call<'a, H> {
     /// the outermost wrapper.
     pub async fn named(mut self) -> Result<<H::Collected as Collect<H::Output>>::Named, HookError> {
         let trail = Trail::new();
-        let collected = match mem::replace(&mut self.chain, Chain::Done) {
-            Chain::Start(cx, wrappers, mut args) => {
-                let cx = Cx { list: cx.list, env: cx.env, trail: Some(&trail) };
-                let chain = Chain::Start(cx, wrappers, H::reborrow(&mut args));
-                Call { chain, env: self.env, begun: None }.await?
-            }
-            chain => {
-                self.chain = chain;
-                self.await?
-            }
+        let collected = match self.chain.args.take() {
+            Some(mut args) => Call::new(self.cx.list, self.cx.env, H::reborrow(&mut args)).trail(&trail).await?,
+            None => self.await?,
         };
         Ok(collected.named(&trail.givers(), trail.outermost().as_ref()))
     }
@@ -404,31 +367,37 @@ impl<H: Hook> Future for Call<'_, H> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        if matches!(self.chain, Chain::Empty) && self.env.monitors.is_empty() {
-            self.chain = Chain::Done;
+        let this = &mut *self;
+        if !this.cx.env.is_quiet() {
+            return this.go(task);
+        }
+        if this.cx.list.is_empty() && this.chain.args.take().is_some() {
             return Poll::Ready(Ok(H::Collected::default()));
         }
-        self.go(task)
+        this.chain.poll(&this.cx, 0, task)
     }
 }
 
 impl<H: Hook> Call<'_, H> {
+    /// With somebody who watches, or a limit.
+    #[inline(never)]
     fn go(&mut self, task: &mut Context<'_>) -> Poll<Called<H>> {
-        let _inside = match depth::enter(H::SPEC.name, self.env.deepest) {
+        let Self { cx, chain, watch, span } = self;
+        let env = cx.env;
+        let _inside = match depth::enter(H::SPEC.name, env.deepest) {
             Ok(inside) => inside,
             Err(error) => {
-                self.chain = Chain::Done;
+                (chain.args, chain.rest) = (None, None);
                 return Poll::Ready(Err(error));
             }
         };
-        let env = self.env;
-        let begun = self.begun.get_or_insert_with(|| Begin {
-            watch: (!env.monitors.is_empty()).then(|| CallWatch::start(env, H::SPEC)),
-            span: Span::call(H::SPEC),
-        });
-        let poll = begun.span.run(|| Pin::new(&mut self.chain).poll(task));
+        if chain.is_new() {
+            *watch = (!env.monitors.is_empty()).then(|| CallWatch::start(env, H::SPEC));
+            *span = Span::call(H::SPEC);
+        }
+        let poll = span.run(|| chain.poll(cx, 0, task));
         if let Poll::Ready(result) = &poll
-            && let Some(watch) = begun.watch.take()
+            && let Some(watch) = watch.take()
         {
             watch.finish(result.as_ref().map(drop));
         }
@@ -445,7 +414,7 @@ pub(crate) fn run_sync<'a, H: Hook>(
 ) -> Called<H> {
     let _inside = depth::enter(H::SPEC.name, env.deepest)?;
     let cx = Cx { list, env, trail };
-    let run = || Span::call(H::SPEC).run(|| call_sync(cx, &list.wrappers, args));
+    let run = || Span::call(H::SPEC).run(|| call_sync(&cx, 0, args));
     if env.monitors.is_empty() {
         return run();
     }

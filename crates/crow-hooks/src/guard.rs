@@ -1,9 +1,9 @@
 //! Keeps a plugin's panic, and its slowness, from taking the host down.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::atomic::{AtomicU8, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,9 +12,9 @@ use crate::{
     BoxFuture, ErrorKind, Hook, HookError, HookSpec, ImplInfo, ImplOutcome,
     answer::Given,
     call::{Cx, Env, failed, not_sync},
-    list::{Entry, Implement},
+    list::{Act, Entry, Rare, Turn},
     monitor::Watch,
-    next::RUNNING,
+    next::Core,
     time,
     trace::Span,
 };
@@ -23,7 +23,12 @@ use crate::{
 #[inline]
 pub(crate) fn caught<T>(info: &ImplInfo, run: impl FnOnce() -> T) -> Result<T, HookError> {
     // What the plugin left half-done behind a lock is its own affair: std's locks are poisoned for that reason.
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| HookError::panicked(info.plugin.clone(), info.hook, payload))
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| panicked(info, payload))
+}
+
+#[cold]
+pub(crate) fn panicked(info: &ImplInfo, payload: Box<dyn Any + Send>) -> HookError {
+    HookError::panicked(info.plugin.clone(), info.hook, payload)
 }
 
 /// The clock of one impl. It is set once the impl has to wait.
@@ -63,42 +68,95 @@ impl Clock {
     }
 }
 
-/// What the first poll of an impl gives.
+/// What becomes of a call by one impl's turn.
 pub(crate) enum First<'a, T> {
-    /// Its value: most are done then.
-    Given(Result<Option<T>, HookError>),
-    /// It has to wait: its future, and who watches it.
+    /// The next impl's turn comes.
+    Next,
+    /// It has its result.
+    Finished,
+    /// It has failed.
+    Failed(HookError),
+    /// The impl has to wait: its future, and who watches it.
     Waits(BoxFuture<'a, Given<T>>, Option<Box<Watch<'a>>>),
 }
 
-/// Calls an impl and polls what it gives for the first time.
+/// Calls an impl and polls what it gives for the first time: most are done then.
 #[inline]
 pub(crate) fn first<'a, H: Hook>(
-    cx: Cx<'a, H>,
-    entry: &'a Entry<dyn Implement<H>>,
+    cx: &Cx<'a, H>,
+    entry: &'a Entry<dyn Act<H>>,
     args: H::Args<'a>,
     task: &mut Context<'_>,
+    out: &mut H::Collected,
+) -> First<'a, H::Output> {
+    if cx.is_watched() {
+        return first_watched(cx, entry, args, task, out);
+    }
+    match act(entry, args, task, out) {
+        Ok(Turn::Value | Turn::None) => First::Next,
+        turn => over(cx, entry, turn, None),
+    }
+}
+
+#[cold]
+fn first_watched<'a, H: Hook>(
+    cx: &Cx<'a, H>,
+    entry: &'a Entry<dyn Act<H>>,
+    args: H::Args<'a>,
+    task: &mut Context<'_>,
+    out: &mut H::Collected,
 ) -> First<'a, H::Output> {
     let watch = Watch::start(cx.env, cx.trail, &entry.info);
-    let span = Span::of(&entry.info);
+    over(cx, entry, act(entry, args, task, out), watch)
+}
+
+#[inline]
+fn act<'a, H: Hook>(
+    entry: &'a Entry<dyn Act<H>>,
+    args: H::Args<'a>,
+    task: &mut Context<'_>,
+    out: &mut H::Collected,
+) -> Result<Turn<'a, H::Output>, HookError> {
     // A future that is done at once is dropped in here as well.
-    let called = catch_unwind(AssertUnwindSafe(|| span.run(|| entry.run.call(args, Some(task)))));
-    let given = match called {
-        Ok(Ok(given)) => given.map_err(|source| failed(&entry.info, source)),
-        Ok(Err(Some(future))) => return First::Waits(future, watch),
-        Ok(Err(None)) => Err(not_sync(&entry.info)),
-        Err(payload) => Err(HookError::panicked(entry.info.plugin.clone(), entry.info.hook, payload)),
+    caught(&entry.info, || Span::of(&entry.info).run(|| entry.run.act(args, Some(task), out)))
+}
+
+/// The end of a turn, told to whoever watches; unless it has only begun.
+pub(crate) fn over<'a, H: Hook>(
+    cx: &Cx<'a, H>,
+    entry: &'a Entry<dyn Act<H>>,
+    turn: Result<Turn<'a, H::Output>, HookError>,
+    watch: Option<Box<Watch<'a>>>,
+) -> First<'a, H::Output> {
+    let (outcome, then) = match turn {
+        Ok(Turn::Value) => (ImplOutcome::Value, First::Next),
+        Ok(Turn::Last) => (ImplOutcome::Value, First::Finished),
+        Ok(Turn::None) => (ImplOutcome::None, First::Next),
+        Ok(Turn::Rare(rare)) => match *rare {
+            Rare::Waits(future) => return First::Waits(future, watch),
+            Rare::Failed(source) => return ended(cx, failed(&entry.info, source), watch),
+            Rare::NotSync => return ended(cx, not_sync(&entry.info), watch),
+        },
+        Err(error) => return ended(cx, error, watch),
     };
     if let Some(watch) = watch {
-        watch.finish(ImplOutcome::of(&given));
+        watch.finish(outcome);
     }
-    First::Given(given)
+    then
+}
+
+#[cold]
+fn ended<'a, H: Hook>(cx: &Cx<'a, H>, error: HookError, watch: Option<Box<Watch<'a>>>) -> First<'a, H::Output> {
+    if let Some(watch) = watch {
+        watch.finish(ImplOutcome::Failed(&error));
+    }
+    cx.settle(error).map_or(First::Next, First::Failed)
 }
 
 /// An impl that is being awaited.
 pub(crate) struct Running<'a, H: Hook> {
     cx: Cx<'a, H>,
-    entry: &'a Entry<dyn Implement<H>>,
+    entry: &'a Entry<dyn Act<H>>,
     future: Option<BoxFuture<'a, Given<H::Output>>>,
     clock: Clock,
     watch: Option<Box<Watch<'a>>>,
@@ -113,7 +171,7 @@ impl<'a, H: Hook> Running<'a, H> {
     /// An impl that had to wait at its first poll.
     pub(crate) fn new(
         cx: Cx<'a, H>,
-        entry: &'a Entry<dyn Implement<H>>,
+        entry: &'a Entry<dyn Act<H>>,
         future: BoxFuture<'a, Given<H::Output>>,
         watch: Option<Box<Watch<'a>>>,
     ) -> Self {
@@ -174,60 +232,63 @@ impl<H: Hook> Drop for Running<'_, H> {
 
 /// A wrapper's future. Its clock stands still while what it wraps is running.
 #[doc(hidden)]
-pub struct Guarded<'s, F: ?Sized> {
-    pub(crate) future: Pin<&'s mut F>,
-    pub(crate) guard: Guard<'s>,
-}
-
-/// Watches over a wrapper.
-#[doc(hidden)]
-pub struct Guard<'s> {
-    info: &'s ImplInfo,
-    spec: &'static HookSpec,
-    env: &'s Env,
-    state: &'s AtomicU8,
+pub struct Guarded<'s, H: Hook, F: ?Sized> {
+    future: Pin<&'s mut F>,
+    core: &'s Core<'s, H>,
     clock: Clock,
     span: Span,
 }
 
-impl std::fmt::Debug for Guard<'_> {
+/// Watches over a wrapper.
+#[doc(hidden)]
+pub struct Guard<'s, H: Hook> {
+    pub(crate) core: &'s Core<'s, H>,
+}
+
+impl<H: Hook> std::fmt::Debug for Guard<'_, H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("Guard").field("info", &self.core.entry().info).finish_non_exhaustive()
     }
 }
 
-impl<F: ?Sized> std::fmt::Debug for Guarded<'_, F> {
+impl<H: Hook, F: ?Sized> std::fmt::Debug for Guarded<'_, H, F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guarded").field("guard", &self.guard).finish_non_exhaustive()
+        f.debug_struct("Guarded").field("info", &self.core.entry().info).finish_non_exhaustive()
     }
 }
 
-impl<'s> Guard<'s> {
-    pub(crate) fn new(info: &'s ImplInfo, spec: &'static HookSpec, env: &'s Env, state: &'s AtomicU8) -> Self {
-        Self { info, spec, env, state, clock: Clock::default(), span: Span::of(info) }
-    }
-
-    pub fn run<F: Future + ?Sized>(self, future: Pin<&'s mut F>) -> Guarded<'s, F> {
-        Guarded { future, guard: self }
+impl<'s, H: Hook> Guard<'s, H> {
+    #[inline]
+    pub fn run<F: Future + ?Sized>(self, future: Pin<&'s mut F>) -> Guarded<'s, H, F> {
+        let span = if Span::RECORDS { Span::of(&self.core.entry().info) } else { Span::none() };
+        Guarded { future, core: self.core, clock: Clock::default(), span }
     }
 }
 
-impl<F: Future + ?Sized> Future for Guarded<'_, F> {
+impl<H: Hook, F: Future + ?Sized> Future for Guarded<'_, H, F> {
     type Output = Result<F::Output, HookError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { future, guard } = &mut *self;
-        match caught(guard.info, || guard.span.run(|| future.as_mut().poll(task))) {
+        let Self { future, core, clock, span } = &mut *self;
+        match catch_unwind(AssertUnwindSafe(|| span.run(|| future.as_mut().poll(task)))) {
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
-            Err(panicked) => Poll::Ready(Err(panicked)),
-            Ok(Poll::Pending) if guard.state.load(Ordering::Relaxed) == RUNNING => {
-                guard.clock.stop();
-                Poll::Pending
-            }
-            Ok(Poll::Pending) => match guard.clock.check(guard.info, guard.spec, guard.env, task) {
+            Ok(Poll::Pending) => match core.check(clock, task) {
                 None => Poll::Pending,
                 Some(late) => Poll::Ready(Err(late)),
             },
+            Err(payload) => Poll::Ready(Err(panicked(&core.entry().info, payload))),
         }
+    }
+}
+
+impl<H: Hook> Core<'_, H> {
+    /// An error once the wrapper's own time is up.
+    fn check(&self, clock: &mut Clock, task: &mut Context<'_>) -> Option<HookError> {
+        if self.is_running() {
+            clock.stop();
+            return None;
+        }
+        clock.check(&self.entry().info, H::SPEC, self.cx.env, task)
     }
 }

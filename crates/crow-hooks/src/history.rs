@@ -9,7 +9,7 @@ use crate::{
     Collect, Contract, Hook, HookError, ImplInfo, Snapshot,
     call::{Env, failed, not_sync, run_sync},
     guard::caught,
-    list::Implement,
+    list::{Act, Rare, Turn},
 };
 
 /// The calls of a manager's historic hooks so far.
@@ -65,23 +65,28 @@ pub(crate) fn call<C: Contract + ?Sized, H: Hook<Contract = C>>(
 
 /// Gives a remembered call to one impl.
 pub(crate) fn replay<H: Hook>(
-    run: &Arc<dyn Implement<H>>,
+    run: &Arc<dyn Act<H>>,
     info: &ImplInfo,
     call: &dyn Any,
     env: &Env,
 ) -> Result<(), HookError> {
     let Some(past) = call.downcast_ref::<Past<H>>() else { return Ok(()) };
     let Some(mut args) = past.args() else { return Ok(()) };
-    let given = match caught(info, || run.call(H::reborrow(&mut args), None)) {
-        Ok(Ok(given)) => given.map_err(|source| failed(info, source)),
-        Ok(Err(_)) => Err(not_sync(info)),
-        Err(panicked) => Err(panicked),
+    let mut values = H::Collected::default();
+    let error = match caught(info, || run.act(H::reborrow(&mut args), None, &mut values)) {
+        Ok(Turn::Value | Turn::Last | Turn::None) => {
+            values.each(&mut |value| (past.each)(value));
+            return Ok(());
+        }
+        Ok(Turn::Rare(rare)) => match *rare {
+            Rare::Failed(source) => failed(info, source),
+            Rare::Waits(_) | Rare::NotSync => not_sync(info),
+        },
+        Err(panicked) => panicked,
     };
-    match given {
-        Ok(Some(value)) => (past.each)(value),
-        Ok(None) => {}
-        Err(error) if H::SPEC.isolate => env.report(&error),
-        Err(error) => return Err(error),
+    if H::SPEC.isolate {
+        env.report(&error);
+        return Ok(());
     }
-    Ok(())
+    Err(error)
 }

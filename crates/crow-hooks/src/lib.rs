@@ -67,8 +67,9 @@
 //! # What it costs
 //!
 //! A call of a hook that nobody implements is a length check: it allocates nothing and calls nothing. A plain impl costs
-//! about what a boxed closure costs; an `async fn` impl is boxed once, and often not at all if it is done at its first
-//! poll. Nothing is paid for monitors, trails, budgets and spans that are not used. `cargo bench -p crow-hooks --bench cost` measures all of it beside its floor.
+//! about what a boxed closure costs; an `async fn` impl is boxed once, and not at all if the compiler sees that it
+//! never waits; where several impls are awaited, so is the rest of the call. Nothing is paid for monitors, trails, budgets
+//! and spans that are not used. `cargo bench -p crow-hooks --bench cost` measures all of it beside its floor.
 //!
 //! # Features
 //!
@@ -97,6 +98,7 @@ mod manager;
 mod monitor;
 mod next;
 mod order;
+mod plain;
 mod plugin;
 mod snapshot;
 mod time;

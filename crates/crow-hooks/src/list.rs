@@ -3,8 +3,9 @@
 use std::{marker::PhantomData, sync::Arc, task::Context};
 
 use crate::{
-    ImplInfo, Outcome, RegisterError,
+    BoxError, BoxFuture, Collect, ImplInfo, Outcome, RegisterError,
     answer::{Answer, Given, To},
+    call::Cx,
     hook::{Hook, HookSpec},
     next::{Frame, SyncNext, Wrapped},
     order::{Arranged, arranged, left},
@@ -16,10 +17,92 @@ pub(crate) trait Implement<H: Hook>: Send + Sync {
     fn call<'a>(&'a self, args: H::Args<'a>, task: Option<&mut Context<'_>>) -> Answer<'a, H::Output>;
 }
 
+/// An impl's turn in a call. It puts its value where the call collects them, so that no value is handed about.
+pub(crate) trait Act<H: Hook>: Send + Sync {
+    /// With a task, an `async fn` is called and polled for the first time.
+    fn act<'a>(
+        &'a self,
+        args: H::Args<'a>,
+        task: Option<&mut Context<'_>>,
+        out: &mut H::Collected,
+    ) -> Turn<'a, H::Output>;
+}
+
+/// How a turn ended. It fits into two registers: going through memory would cost more than all the rest.
+pub(crate) enum Turn<'a, T> {
+    /// With a value.
+    Value,
+    /// Without one. (Next to `Value`, so that both are told apart from the rest by one comparison.)
+    None,
+    /// With a value that ends the call.
+    Last,
+    /// In any other way.
+    Rare(Box<Rare<'a, T>>),
+}
+
+/// How else a turn can end.
+pub(crate) enum Rare<'a, T> {
+    /// With an error.
+    Failed(BoxError),
+    /// It has to wait and has been polled once.
+    Waits(BoxFuture<'a, Given<T>>),
+    /// It would have to be awaited, and there is no task to do that in.
+    NotSync,
+}
+
+impl<H: Hook, I: Implement<H>> Act<H> for I {
+    #[inline]
+    fn act<'a>(
+        &'a self,
+        args: H::Args<'a>,
+        task: Option<&mut Context<'_>>,
+        out: &mut H::Collected,
+    ) -> Turn<'a, H::Output> {
+        match self.call(args, task) {
+            Ok(Ok(Some(value))) => {
+                if out.add(value) {
+                    Turn::Value
+                } else {
+                    Turn::Last
+                }
+            }
+            Ok(Ok(None)) => Turn::None,
+            Ok(Err(error)) => Turn::Rare(Box::new(Rare::Failed(error))),
+            Err(Some(future)) => Turn::Rare(Box::new(Rare::Waits(future))),
+            Err(None) => Turn::Rare(Box::new(Rare::NotSync)),
+        }
+    }
+}
+
 /// A wrapper, whatever its plugin's type.
 pub(crate) trait Wrap<H: Hook>: Send + Sync {
     /// With a task, an async wrapper is called and polled for the first time.
     fn wrap<'a>(&'a self, frame: Frame<'a, H>, task: Option<&mut Context<'_>>) -> Wrapped<'a, H>;
+}
+
+/// A wrapper's turn in a call. (What makes a call's frame is compiled together with what takes it: it is not moved.)
+pub(crate) trait Surround<H: Hook>: Send + Sync {
+    /// With a task, an async wrapper is called and polled for the first time. `level` is its place among the wrappers.
+    fn surround<'a>(
+        &'a self,
+        cx: &Cx<'a, H>,
+        level: usize,
+        args: H::Args<'a>,
+        task: Option<&mut Context<'_>>,
+    ) -> Wrapped<'a, H>;
+}
+
+impl<H: Hook, W: Wrap<H>> Surround<H> for W {
+    #[inline]
+    fn surround<'a>(
+        &'a self,
+        cx: &Cx<'a, H>,
+        level: usize,
+        args: H::Args<'a>,
+        task: Option<&mut Context<'_>>,
+    ) -> Wrapped<'a, H> {
+        self.wrap(Frame::new(*cx, level, args), task)
+    }
 }
 
 /// An impl or a wrapper, and who it is.
@@ -36,8 +119,8 @@ pub(crate) struct Entry<R: ?Sized> {
 /// [`order`](crate::order), once for all hooks: what is written here is compiled anew for each.
 #[doc(hidden)]
 pub struct HookList<H: Hook> {
-    pub(crate) wrappers: Vec<Entry<dyn Wrap<H>>>,
-    pub(crate) impls: Vec<Entry<dyn Implement<H>>>,
+    pub(crate) wrappers: Vec<Entry<dyn Surround<H>>>,
+    pub(crate) impls: Vec<Entry<dyn Act<H>>>,
     /// The same as data: wrappers, then the rest.
     infos: Vec<Arc<ImplInfo>>,
 }
@@ -55,15 +138,20 @@ impl<H: Hook> Default for HookList<H> {
 }
 
 impl<H: Hook> HookList<H> {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.infos.is_empty()
+    }
+
     /// The list with one more impl.
-    pub(crate) fn with_impl(&self, entry: &Entry<dyn Implement<H>>) -> Result<Self, RegisterError> {
+    pub(crate) fn with_impl(&self, entry: &Entry<dyn Act<H>>) -> Result<Self, RegisterError> {
         let (wrappers, impls) = self.infos.split_at(self.wrappers.len());
         let order = arranged(H::SPEC, wrappers.to_vec(), with(impls, &entry.info))?;
         Ok(self.picked(order, None, Some(entry)))
     }
 
     /// The list with one more wrapper.
-    pub(crate) fn with_wrapper(&self, entry: &Entry<dyn Wrap<H>>) -> Result<Self, RegisterError> {
+    pub(crate) fn with_wrapper(&self, entry: &Entry<dyn Surround<H>>) -> Result<Self, RegisterError> {
         let (wrappers, impls) = self.infos.split_at(self.wrappers.len());
         let order = arranged(H::SPEC, with(wrappers, &entry.info), impls.to_vec())?;
         Ok(self.picked(order, Some(entry), None))
@@ -72,8 +160,8 @@ impl<H: Hook> HookList<H> {
     fn picked(
         &self,
         order: Arranged,
-        wrapper: Option<&Entry<dyn Wrap<H>>>,
-        entry: Option<&Entry<dyn Implement<H>>>,
+        wrapper: Option<&Entry<dyn Surround<H>>>,
+        entry: Option<&Entry<dyn Act<H>>>,
     ) -> Self {
         Self {
             wrappers: pick(&self.wrappers, wrapper, &order.wrappers),

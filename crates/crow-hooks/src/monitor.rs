@@ -164,6 +164,7 @@ impl<'a> Watch<'a> {
 }
 
 impl Drop for Watch<'_> {
+    #[cold]
     fn drop(&mut self) {
         if self.open {
             self.tell(ImplOutcome::Cancelled);
@@ -202,6 +203,7 @@ impl<'a> CallWatch<'a> {
 }
 
 impl Drop for CallWatch<'_> {
+    #[cold]
     fn drop(&mut self) {
         if self.open {
             self.tell(None);

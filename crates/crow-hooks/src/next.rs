@@ -1,22 +1,26 @@
 //! What a wrapper gets: the arguments, and the way on.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use crate::{
     BoxError, BoxFuture, ErrorKind, Hook, HookError, ImplOutcome, Outcome,
-    call::{Called, Chain, Cx, Wrappers, call_sync, failed},
+    call::{Called, Chain, Cx, call_sync, failed},
     guard::{Guard, caught},
-    list::{Entry, Wrap},
+    list::{Entry, Surround},
     monitor::Watch,
     trace::Span,
 };
 
 const IDLE: u8 = 0;
-pub(crate) const RUNNING: u8 = 1;
+const RUNNING: u8 = 1;
 const RAN: u8 = 2;
 const ANSWERED: u8 = 3;
 
@@ -24,20 +28,75 @@ const ANSWERED: u8 = 3;
 /// would have to be awaited and there is no task to do that in.
 pub(crate) type Wrapped<'a, H> = Result<Called<H>, Option<BoxFuture<'a, Called<H>>>>;
 
-/// Where a wrapper stands: who it is, and what is inside it.
-struct Place<'a, H: Hook> {
-    cx: Cx<'a, H>,
-    entry: &'a Entry<dyn Wrap<H>>,
-    inner: Wrappers<'a, H>,
+/// Where a wrapper stands: what is inside it, and how far it has gone.
+#[doc(hidden)]
+pub(crate) struct Core<'a, H: Hook> {
+    pub(crate) cx: Cx<'a, H>,
+    level: usize,
+    state: AtomicU8,
+    /// The inner result, where the contract asks for it.
+    kept: Mutex<Option<H::Collected>>,
+}
+
+impl<H: Hook> std::fmt::Debug for Core<'_, H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").field("hook", &H::SPEC.name).finish_non_exhaustive()
+    }
+}
+
+impl<'a, H: Hook> Core<'a, H> {
+    /// The wrapper itself.
+    pub(crate) fn entry(&self) -> &'a Entry<dyn Surround<H>> {
+        &self.cx.list.wrappers[self.level]
+    }
+
+    fn is(&self, state: u8) -> bool {
+        self.state.load(Ordering::Relaxed) == state
+    }
+
+    fn set(&self, state: u8) {
+        self.state.store(state, Ordering::Relaxed);
+    }
+
+    /// Whether what the wrapper wraps is under way.
+    pub(crate) fn is_running(&self) -> bool {
+        self.is(RUNNING)
+    }
+
+    /// `false` if the wrapper has gone on before.
+    fn go(&self) -> bool {
+        let first = self.is(IDLE);
+        if first {
+            self.set(RUNNING);
+        }
+        first
+    }
+
+    #[cold]
+    fn error(&self, kind: ErrorKind) -> HookError {
+        let info = &self.entry().info;
+        HookError::of(info.plugin.clone(), info.hook, kind, None)
+    }
+
+    fn finish(&self, result: Called<H>) -> Outcome<H> {
+        self.set(RAN);
+        match result {
+            Ok(collected) => {
+                if H::SPEC.isolate {
+                    *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = H::keep(&collected);
+                }
+                Ok(collected)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// One wrapper's turn in a call: owns the arguments while the wrapper runs.
 #[doc(hidden)]
 pub struct Frame<'a, H: Hook> {
-    place: Place<'a, H>,
+    core: Core<'a, H>,
     args: H::Args<'a>,
-    state: AtomicU8,
-    kept: Option<H::Collected>,
     watch: Option<Box<Watch<'a>>>,
 }
 
@@ -48,27 +107,36 @@ impl<H: Hook> std::fmt::Debug for Frame<'_, H> {
 }
 
 impl<'a, H: Hook> Frame<'a, H> {
-    pub(crate) fn new(cx: Cx<'a, H>, entry: &'a Entry<dyn Wrap<H>>, inner: Wrappers<'a, H>, args: H::Args<'a>) -> Self {
-        let watch = Watch::start(cx.env, cx.trail, &entry.info);
-        Self { place: Place { cx, entry, inner }, args, state: AtomicU8::new(IDLE), kept: None, watch }
+    #[inline]
+    pub(crate) fn new(cx: Cx<'a, H>, level: usize, args: H::Args<'a>) -> Self {
+        let core = Core { cx, level, state: AtomicU8::new(IDLE), kept: Mutex::new(None) };
+        let watch = if cx.is_watched() { Watch::start(cx.env, cx.trail, &core.entry().info) } else { None };
+        Self { core, args, watch }
     }
 
     /// What the wrapper gets, and what watches over it.
-    pub fn enter(&mut self) -> (Next<'_, H>, Guard<'_>) {
-        let Place { cx, entry, .. } = &self.place;
-        let guard = Guard::new(&entry.info, H::SPEC, cx.env, &self.state);
-        let link = Link { place: &self.place, state: &self.state, kept: &mut self.kept };
-        (Next { args: H::reborrow(&mut self.args), link }, guard)
+    #[inline]
+    pub fn enter(&mut self) -> (Next<'_, H>, Guard<'_, H>) {
+        let core = &self.core;
+        (Next { args: H::reborrow(&mut self.args), core }, Guard { core })
     }
 
     /// Ends an async wrapper. `None`: it is one of an `isolate` hook and failed before going on, so that what it wraps
     /// is still to be [run](Self::skip).
+    #[inline]
     pub fn leave(&mut self, outcome: Result<Outcome<H>, HookError>) -> Option<Called<H>> {
-        let idle = *self.state.get_mut() == IDLE;
-        let info = &self.place.entry.info;
+        match outcome {
+            Ok(Ok(collected)) if self.watch.is_none() && !self.core.is(IDLE) => Some(Ok(collected)),
+            outcome => self.leave_watched(outcome),
+        }
+    }
+
+    /// The same when it failed, or somebody watches.
+    fn leave_watched(&mut self, outcome: Result<Outcome<H>, HookError>) -> Option<Called<H>> {
+        let idle = self.core.is(IDLE);
         let result = match outcome {
-            Ok(Ok(_)) if idle => Err(HookError::of(info.plugin.clone(), info.hook, ErrorKind::WrapperSilent, None)),
-            Ok(outcome) => outcome.map_err(|source| passed_on(info, source)),
+            Ok(Ok(_)) if idle => Err(self.core.error(ErrorKind::WrapperSilent)),
+            Ok(outcome) => outcome.map_err(|source| passed_on(&self.core.entry().info, source)),
             Err(error) => Err(error),
         };
         if let Some(watch) = self.watch.take() {
@@ -76,8 +144,9 @@ impl<'a, H: Hook> Frame<'a, H> {
         }
         match result {
             Err(error) if H::SPEC.isolate => {
-                self.place.cx.env.report(&error);
-                if idle { None } else { Some(Ok(self.kept.take().unwrap_or_default())) }
+                self.core.cx.env.report(&error);
+                let kept = self.core.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
+                if idle { None } else { Some(Ok(kept.take().unwrap_or_default())) }
             }
             result => Some(result),
         }
@@ -85,20 +154,21 @@ impl<'a, H: Hook> Frame<'a, H> {
 
     /// Runs what the wrapper wraps without it.
     pub fn skip(self) -> BoxFuture<'a, Called<H>> {
-        Box::pin(Chain::new(self.place.cx, self.place.inner, self.args))
+        let Core { cx, level, .. } = self.core;
+        let mut chain = Chain::new(self.args);
+        Box::pin(poll_fn(move |task| chain.poll(&cx, level + 1, task)))
     }
 
     /// Runs a plain wrapper from beginning to end.
     pub(crate) fn around(mut self, wrapper: impl for<'s> FnOnce(SyncNext<'s, H>) -> Outcome<H>) -> Called<H> {
-        let info = &self.place.entry.info;
         let outcome = {
-            let link = Link { place: &self.place, state: &self.state, kept: &mut self.kept };
-            let args = H::reborrow(&mut self.args);
-            caught(info, || Span::of(info).run(|| wrapper(SyncNext { args, link })))
+            let (core, args) = (&self.core, H::reborrow(&mut self.args));
+            let info = &core.entry().info;
+            caught(info, || Span::of(info).run(|| wrapper(SyncNext { args, core })))
         };
         match self.leave(outcome) {
             Some(result) => result,
-            None => call_sync(self.place.cx, self.place.inner, self.args),
+            None => call_sync(&self.core.cx, self.core.level + 1, self.args),
         }
     }
 }
@@ -111,38 +181,6 @@ fn passed_on(info: &crate::ImplInfo, source: BoxError) -> HookError {
         Ok(error) => failed(info, error),
         Err(source) => failed(info, source),
     }
-}
-
-/// The way from a wrapper to what it wraps.
-struct Link<'a, H: Hook> {
-    place: &'a Place<'a, H>,
-    state: &'a AtomicU8,
-    kept: &'a mut Option<H::Collected>,
-}
-
-impl<H: Hook> Link<'_, H> {
-    /// An error if the wrapper has gone on before.
-    fn go(&self) -> Result<(), BoxError> {
-        if self.state.load(Ordering::Relaxed) == IDLE {
-            self.state.store(RUNNING, Ordering::Relaxed);
-            return Ok(());
-        }
-        let info = &self.place.entry.info;
-        Err(Box::new(HookError::of(info.plugin.clone(), info.hook, ErrorKind::WrapperRanTwice, None)))
-    }
-
-    fn answer(&self) {
-        self.state.store(ANSWERED, Ordering::Relaxed);
-    }
-}
-
-/// Remembers the inner result where the contract asks for it.
-fn finish<H: Hook>(state: &AtomicU8, kept: &mut Option<H::Collected>, result: Called<H>) -> Outcome<H> {
-    state.store(RAN, Ordering::Relaxed);
-    if let Ok(collected) = &result {
-        *kept = H::keep(collected);
-    }
-    result.map_err(Into::into)
 }
 
 /// What an async wrapper gets: the call's arguments, and the way on.
@@ -168,7 +206,7 @@ fn finish<H: Hook>(state: &AtomicU8, kept: &mut Option<H::Collected>, result: Ca
 pub struct Next<'a, H: Hook> {
     /// The arguments of the call. After `run` they show what the impls made of them.
     pub args: H::Args<'a>,
-    link: Link<'a, H>,
+    core: &'a Core<'a, H>,
 }
 
 impl<H: Hook> std::fmt::Debug for Next<'_, H> {
@@ -193,11 +231,10 @@ impl<H: Hook> Next<'_, H> {
     ///
     /// # Errors
     /// As for [`run`](Self::run).
+    #[inline]
     pub fn with<'s>(&'s mut self, change: impl FnOnce(H::Args<'s>) -> H::Args<'s>) -> Run<'s, H> {
-        let begun = self.link.go();
-        let args = change(H::reborrow(&mut self.args));
-        let way = begun.map(|()| Chain::new(self.link.place.cx, self.link.place.inner, args));
-        Run { way: Some(way), state: self.link.state, kept: self.link.kept }
+        let first = self.core.go();
+        Run { core: self.core, chain: Chain::new(change(H::reborrow(&mut self.args))), first }
     }
 
     /// Answers in place of everything inside, which does not run.
@@ -205,7 +242,7 @@ impl<H: Hook> Next<'_, H> {
     /// # Errors
     /// None; the result is that of the wrapper, ready to be returned.
     pub fn answer(&mut self, value: H::Collected) -> Outcome<H> {
-        self.link.answer();
+        self.core.set(ANSWERED);
         Ok(value)
     }
 }
@@ -213,9 +250,10 @@ impl<H: Hook> Next<'_, H> {
 /// The call of everything inside a wrapper: await it.
 #[must_use = "what the wrapper wraps does not run until this is awaited"]
 pub struct Run<'s, H: Hook> {
-    way: Option<Result<Chain<'s, H>, BoxError>>,
-    state: &'s AtomicU8,
-    kept: &'s mut Option<H::Collected>,
+    core: &'s Core<'s, H>,
+    chain: Chain<'s, H>,
+    /// It has not run before.
+    first: bool,
 }
 
 impl<H: Hook> Unpin for Run<'_, H> {}
@@ -229,30 +267,25 @@ impl<H: Hook> std::fmt::Debug for Run<'_, H> {
 impl<H: Hook> Future for Run<'_, H> {
     type Output = Outcome<H>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let result = match &mut this.way {
-            Some(Ok(chain)) => match Pin::new(chain).poll(task) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(result) => result,
-            },
-            Some(Err(_)) | None => {
-                return match this.way.take() {
-                    Some(Err(twice)) => Poll::Ready(Err(twice)),
-                    _ => panic!("what a wrapper runs was polled after it had given its result"),
-                };
-            }
-        };
-        this.way = None;
-        Poll::Ready(finish::<H>(this.state, this.kept, result))
+        let Self { core, chain, first } = &mut *self;
+        if !*first {
+            return Poll::Ready(Err(core.error(ErrorKind::WrapperRanTwice).into()));
+        }
+        match chain.poll(&core.cx, core.level + 1, task) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => Poll::Ready(core.finish(result)),
+        }
     }
 }
 
 impl<H: Hook> Drop for Run<'_, H> {
+    #[inline]
     fn drop(&mut self) {
         // Dropped half-way: the wrapper's own time goes on.
-        if matches!(self.way, Some(Ok(_))) {
-            self.state.store(RAN, Ordering::Relaxed);
+        if self.first && !self.chain.is_done() {
+            self.core.set(RAN);
         }
     }
 }
@@ -261,7 +294,7 @@ impl<H: Hook> Drop for Run<'_, H> {
 pub struct SyncNext<'a, H: Hook> {
     /// The arguments of the call. After `run` they show what the impls made of them.
     pub args: H::Args<'a>,
-    link: Link<'a, H>,
+    core: &'a Core<'a, H>,
 }
 
 impl<H: Hook> std::fmt::Debug for SyncNext<'_, H> {
@@ -278,15 +311,16 @@ impl<H: Hook> SyncNext<'_, H> {
 
     /// Runs everything inside with other arguments. See [`Next::with`].
     pub fn with<'s>(&'s mut self, change: impl FnOnce(H::Args<'s>) -> H::Args<'s>) -> Outcome<H> {
-        self.link.go()?;
+        if !self.core.go() {
+            return Err(self.core.error(ErrorKind::WrapperRanTwice).into());
+        }
         let args = change(H::reborrow(&mut self.args));
-        let result = call_sync(self.link.place.cx, self.link.place.inner, args);
-        finish::<H>(self.link.state, self.link.kept, result)
+        self.core.finish(call_sync(&self.core.cx, self.core.level + 1, args))
     }
 
     /// Answers in place of everything inside. See [`Next::answer`].
     pub fn answer(&mut self, value: H::Collected) -> Outcome<H> {
-        self.link.answer();
+        self.core.set(ANSWERED);
         Ok(value)
     }
 }

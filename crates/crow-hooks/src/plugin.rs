@@ -7,7 +7,7 @@ use crate::{
     answer::{Given, To},
     call::{Called, Env},
     history,
-    list::{Bound, Deferred, Entry, Implement, Plain, PlainWrapping, Wrap, Wrapping},
+    list::{Act, Bound, Deferred, Entry, Plain, PlainWrapping, Surround, Wrapping},
     next::{Frame, SyncNext},
 };
 
@@ -306,7 +306,7 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
         self.add_wrapper(run);
     }
 
-    pub(crate) fn add_impl(self, run: Arc<dyn Implement<H>>, deferred: bool) {
+    pub(crate) fn add_impl(self, run: Arc<dyn Act<H>>, deferred: bool) {
         let historic = H::SPEC.kind == Kind::Historic;
         let again = Arc::clone(&run);
         self.registrar.staged.push(Staged {
@@ -323,7 +323,7 @@ impl<C: Contract + ?Sized, P: Send + Sync + 'static, H: Hook<Contract = C>> Slot
         });
     }
 
-    pub(crate) fn add_wrapper(mut self, run: Arc<dyn Wrap<H>>) {
+    pub(crate) fn add_wrapper(mut self, run: Arc<dyn Surround<H>>) {
         self.info.wrapper = true;
         self.registrar.staged.push(Staged {
             info: self.info,

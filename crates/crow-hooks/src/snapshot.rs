@@ -165,8 +165,7 @@ impl<C: Contract + ?Sized> Snapshot<C> {
     /// Tells whether anybody implements or wraps the hook: `hooks.has_impls(AfterTurn)`.
     #[inline]
     pub fn has_impls<H: Hook<Contract = C>>(&self, _: H) -> bool {
-        let list = H::list(&self.tables);
-        !list.impls.is_empty() || !list.wrappers.is_empty()
+        !H::list(&self.tables).is_empty()
     }
 
     /// Every hook with its impls in call order, wrappers first.
@@ -197,7 +196,7 @@ impl<C: Contract + ?Sized> Snapshot<C> {
     #[inline]
     pub fn call_sync<'a, H: SyncHook<Contract = C>>(&'a self, args: H::Args<'a>) -> Called<H> {
         let list = H::list(&self.tables);
-        if list.impls.is_empty() && list.wrappers.is_empty() && self.env.monitors.is_empty() {
+        if list.is_empty() && self.env.monitors.is_empty() {
             return Ok(H::Collected::default());
         }
         run_sync(list, &self.env, None, args)

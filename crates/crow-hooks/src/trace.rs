@@ -8,6 +8,12 @@ mod spans {
     pub(crate) struct Span(tracing::Span);
 
     impl Span {
+        pub(crate) const RECORDS: bool = true;
+
+        pub(crate) fn none() -> Self {
+            Self(tracing::Span::none())
+        }
+
         pub(crate) fn call(hook: &'static HookSpec) -> Self {
             Self(tracing::debug_span!(target: "crow_hooks", "hook", name = hook.name))
         }
@@ -35,6 +41,14 @@ mod spans {
     pub(crate) struct Span;
 
     impl Span {
+        /// Whether there is anything to record in.
+        pub(crate) const RECORDS: bool = false;
+
+        #[inline]
+        pub(crate) fn none() -> Self {
+            Self
+        }
+
         #[inline]
         pub(crate) fn call(_: &'static HookSpec) -> Self {
             Self

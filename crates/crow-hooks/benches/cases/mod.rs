@@ -3,6 +3,7 @@
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
+    future::poll_fn,
     hint::black_box,
     pin::{Pin, pin},
     sync::Arc,
@@ -21,11 +22,15 @@ pub trait Bench {
     fn plain(number: &u64);
     /// Async, collects.
     async fn gather(number: &u64) -> u64;
+    /// Async, without output; the impls could wait.
+    async fn look(number: &u64);
     /// Async, wrapped.
     async fn wrapped(number: &u64);
 }
 
-/// Runs a future that never waits.
+/// Runs a future that never waits. Inlined everywhere, as `.await` is: floors and calls are then moved equally little.
+#[inline(always)]
+#[allow(clippy::inline_always)] // otherwise it depends on how often a case uses it
 pub fn now<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -73,6 +78,16 @@ impl Bench for Written {
     async fn gather(&self, number: &u64) -> u64 {
         *black_box(number)
     }
+
+    async fn look(&self, number: &u64) {
+        black_box(number);
+        perhaps().await;
+    }
+}
+
+/// Is ready at once, which the compiler cannot know: a future that awaits it has to be kept somewhere.
+async fn perhaps() {
+    poll_fn(|_| black_box(Poll::Ready(()))).await;
 }
 
 struct WrittenLater;
@@ -163,6 +178,32 @@ pub fn async_impls(count: usize) -> Run {
 pub fn gathering(count: usize) -> Run {
     let hooks = written(count);
     repeat(move |number| drop(black_box(now(hooks.gather(number)).expect("nobody fails"))))
+}
+
+/// Async impls that are ready at once and could have waited.
+pub fn looking(count: usize) -> Run {
+    let hooks = written(count);
+    repeat(move |number| now(hooks.look(number)).expect("nobody fails"))
+}
+
+/// The floor of those: boxed futures that do the same.
+pub fn floor_looking(count: usize) -> Run {
+    let each = || -> Later {
+        Box::new(|number| {
+            Box::pin(async move {
+                black_box(number);
+                perhaps().await;
+            })
+        })
+    };
+    let all: Vec<Later> = (0..count).map(|_| each()).collect();
+    repeat(move |number| {
+        now(async {
+            for each in &all {
+                each(number).await;
+            }
+        });
+    })
 }
 
 type Later = Box<dyn for<'a> Fn(&'a u64) -> BoxFuture<'a, ()>>;
