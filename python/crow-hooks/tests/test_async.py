@@ -265,3 +265,7 @@ def test_a_sync_call_says_that_an_async_wrapper_needs_await(pm, add):
 def test_historic_hooks_are_not_awaited(pm):
     with pytest.raises(AssertionError, match="call_historic"):
         pm.ahook.past(value=1)
+
+
+def test_ahook_is_made_once(pm):
+    assert pm.ahook is pm.ahook

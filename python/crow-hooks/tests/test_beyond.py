@@ -179,3 +179,15 @@ def test_all_lazy_plugins_at_once(pm, installed):
     pm.load_entrypoints("group", lazy=True)
     pm.load_lazy()
     assert pm.has_plugin("good")
+
+
+def test_a_derived_manager_may_have_an_ahook_of_its_own():
+    class Own(PluginManager):
+        def __init__(self):
+            super().__init__("test")
+            self.ahook = "own"
+
+        def on_error(self, hook_name, plugin_name, error):
+            return None
+
+    assert Own().ahook == "own"

@@ -21,7 +21,7 @@ class AsyncHookRelay:
         self._manager = manager
 
     def __getattr__(self, name):
-        self._manager._load_lazy(name)
+        self._manager._crow_load_lazy(name)
         return AsyncHookCaller(self._manager, getattr(self._manager.hook, name))
 
 

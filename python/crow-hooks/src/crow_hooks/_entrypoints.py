@@ -30,12 +30,12 @@ def load(manager, group, name, lazy):
             if (
                 manager.has_plugin(entry_point.name)
                 or manager.is_blocked(entry_point.name)
-                or any(each.entry_point.name == entry_point.name for each in manager._lazy)
+                or any(each.entry_point.name == entry_point.name for each in manager._crow_lazy)
             ):
                 continue
             pending = Pending(entry_point, dist)
             if lazy:
-                manager._wait_for(pending)
+                manager._crow_wait_for(pending)
                 report.lazy.append(entry_point.name)
                 continue
             error = pending.register(manager)

@@ -6,6 +6,18 @@ from ._markers import HookRelay
 from ._tracing import TagTracer
 
 
+class _AsyncHooks:
+    """Makes ``pm.ahook`` when it is first asked for. Not a property: derived managers may set their own."""
+
+    def __get__(self, manager, owner):
+        if manager is None:
+            return self
+        from ._async import AsyncHookRelay
+
+        relay = manager.__dict__["ahook"] = AsyncHookRelay(manager)
+        return relay
+
+
 class PluginManager(_native.ManagerBase):
     """Registers plugins and calls their hooks.
 
@@ -23,9 +35,7 @@ class PluginManager(_native.ManagerBase):
         #: Where the manager's own trace messages go.
         self.trace = TagTracer().get("pluginmanage")
         # Plugins that wait to be imported.
-        self._lazy = []
-        #: What is told of errors that went no further: ``on_error(hook_name, plugin_name, error)``. Logs, by default.
-        self.on_error = _log
+        self._crow_lazy = []
 
     def __class_getitem__(cls, item):
         from types import GenericAlias
@@ -67,7 +77,7 @@ class PluginManager(_native.ManagerBase):
             hook._maybe_apply_history(impl)
             hook._add_hookimpl(impl)
             if hook.spec is not None and "isolate" in hook.spec.opts:
-                impl._sink = self._isolated
+                impl._sink = self._crow_isolated
         return plugin_name
 
     def parse_hookimpl_opts(self, plugin, name):
@@ -137,7 +147,7 @@ class PluginManager(_native.ManagerBase):
                 for impl in hook.get_hookimpls():
                     self._verify_hook(hook, impl)
                     if "isolate" in opts:
-                        impl._sink = self._isolated
+                        impl._sink = self._crow_isolated
         if not found:
             raise ValueError(f"did not find any {self.project_name!r} hooks in {module_or_class!r}")
 
@@ -209,15 +219,8 @@ class PluginManager(_native.ManagerBase):
 
     # Beyond pluggy: awaited calls, results with names, errors that go no further
 
-    @property
-    def ahook(self):
-        """The hooks, to be awaited: sync and async implementations in one chain."""
-        relay = self.__dict__.get("_ahook")
-        if relay is None:
-            from ._async import AsyncHookRelay
-
-            relay = self.__dict__["_ahook"] = AsyncHookRelay(self)
-        return relay
+    #: The hooks, to be awaited: sync and async implementations in one chain, ``await pm.ahook.name(arg=...)``.
+    ahook = _AsyncHooks()
 
     def call_named(self, hook_name, /, **kwargs):
         """Call a hook; gives pairs of plugin name and result, one pair if the hook gives one result.
@@ -226,7 +229,7 @@ class PluginManager(_native.ManagerBase):
         """
         from ._async import names_of
 
-        self._load_lazy(hook_name)
+        self._crow_load_lazy(hook_name)
         hook = getattr(self.hook, hook_name)
         assert not hook.is_historic(), "Cannot directly call a historic hook - use call_historic instead."
         kwargs = hook._apply_defaults(kwargs)
@@ -236,7 +239,14 @@ class PluginManager(_native.ManagerBase):
         result = _native.named_multicall(hook_name, hook.get_hookimpls(), kwargs, firstresult, log)
         return names_of(result, log, firstresult)
 
-    def _isolated(self, hook_name, impl, error):
+    def on_error(self, hook_name, plugin_name, error):
+        """Told of errors that go no further; logs them. May be overridden, or set on a manager."""
+        import logging
+
+        where = f"hook {hook_name!r}" if hook_name else "loading"
+        logging.getLogger("crow_hooks").error("plugin %r: %s: %r", plugin_name, where, error, exc_info=error)
+
+    def _crow_isolated(self, hook_name, impl, error):
         self.on_error(hook_name, impl.plugin_name, error)
 
     def load_entrypoints(self, group, name=None, *, lazy=False):
@@ -251,33 +261,33 @@ class PluginManager(_native.ManagerBase):
 
     def load_lazy(self):
         """Import all plugins that still wait."""
-        self._load_lazy(None)
+        self._crow_load_lazy(None)
 
-    def _wait_for(self, pending):
-        if not self._lazy:
-            self._native_hookexec = self._inner_hookexec
-            self._inner_hookexec = self._hookexec_after_loading
-        self._lazy.append(pending)
+    def _crow_wait_for(self, pending):
+        if not self._crow_lazy:
+            self._crow_native_hookexec = self._inner_hookexec
+            self._inner_hookexec = self._crow_hookexec_after_loading
+        self._crow_lazy.append(pending)
 
-    def _load_lazy(self, hook_name):
-        wanted = [each for each in self._lazy if hook_name is None or each.wants(hook_name)]
+    def _crow_load_lazy(self, hook_name):
+        wanted = [each for each in self._crow_lazy if hook_name is None or each.wants(hook_name)]
         for pending in wanted:
             # Out of the list first: importing may call hooks.
-            if pending in self._lazy:
-                self._lazy.remove(pending)
+            if pending in self._crow_lazy:
+                self._crow_lazy.remove(pending)
                 error = pending.register(self)
                 if error is not None:
                     self.on_error(hook_name, pending.entry_point.name, error)
-        if wanted and not self._lazy and self._inner_hookexec == self._hookexec_after_loading:
-            self._inner_hookexec = self._native_hookexec
+        if wanted and not self._crow_lazy and self._inner_hookexec == self._crow_hookexec_after_loading:
+            self._inner_hookexec = self._crow_native_hookexec
 
-    def _hookexec_after_loading(self, hook_name, impls, kwargs, firstresult):
+    def _crow_hookexec_after_loading(self, hook_name, impls, kwargs, firstresult):
         hook = getattr(self.hook, hook_name)
         whole = impls == hook.get_hookimpls()
-        self._load_lazy(hook_name)
+        self._crow_load_lazy(hook_name)
         if whole:
             impls = hook.get_hookimpls()
-        return self._native_hookexec(hook_name, impls, kwargs, firstresult)
+        return self._crow_native_hookexec(hook_name, impls, kwargs, firstresult)
 
     # Entry points
 
@@ -318,9 +328,9 @@ class PluginManager(_native.ManagerBase):
 
         ``before(hook_name, hook_impls, kwargs)``, ``after(outcome, hook_name, hook_impls, kwargs)``.
         """
-        return self._monitor(before, after, None)
+        return self._crow_monitor(before, after, None)
 
-    def _monitor(self, before, after, tracer):
+    def _crow_monitor(self, before, after, tracer):
         old = self._inner_hookexec
         self._inner_hookexec = _native.Monitor(before, after, old, tracer)
 
@@ -344,11 +354,4 @@ class PluginManager(_native.ManagerBase):
 
         # With nobody to write to, the native loop only counts how deep it is.
         tracer = hooktrace.root if type(hooktrace.root) is TagTracer else None
-        return self._monitor(before, after, tracer)
-
-
-def _log(hook_name, plugin_name, error):
-    import logging
-
-    where = f"hook {hook_name!r}" if hook_name else "loading"
-    logging.getLogger("crow_hooks").error("plugin %r: %s: %r", plugin_name, where, error, exc_info=error)
+        return self._crow_monitor(before, after, tracer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 
 
 def generate(reference, project):
@@ -126,6 +127,8 @@ def _imports(names, module):
                 lines.append(f"from typing import {name} as {name}")
             elif inspect.ismodule(value):
                 lines.append(f"import {value.__name__}" + ("" if value.__name__ == name else f" as {name}"))
+            elif inspect.isclass(value) and getattr(sys.modules.get(value.__module__), name, None) is value:
+                lines.append(f"from {value.__module__} import {name} as {name}")
             else:
                 local.append(name)
         elif not hasattr(builtins, name) and hasattr(typing, name):
