@@ -8,7 +8,7 @@ use crate::settings::Settings;
 struct Listed {
     /// The host of the maker's endpoint: the same name elsewhere may cost something else.
     host: &'static str,
-    /// The beginning of the model's name; longer ones stand first.
+    /// The model's name, without a version or date behind it.
     name: &'static str,
     input: f64,
     cached: f64,
@@ -39,6 +39,18 @@ const TABLE: &[Listed] = &[
     listed(XAI, "grok-4-1-fast", 0.2, 0.05, 0.5),
     listed(XAI, "grok-code-fast", 0.2, 0.02, 1.5),
     listed(XAI, "grok-4", 3.0, 0.75, 15.0),
+    listed(OPENAI, "gpt-5.2", 1.75, 0.175, 14.0),
+    listed(OPENAI, "gpt-5.1", 1.25, 0.125, 10.0),
+    listed(OPENAI, "gpt-5", 1.25, 0.125, 10.0),
+    listed(OPENAI, "gpt-5-mini", 0.25, 0.025, 2.0),
+    listed(OPENAI, "gpt-5-nano", 0.05, 0.005, 0.4),
+    listed(OPENAI, "gpt-4.1", 2.0, 0.5, 8.0),
+    listed(OPENAI, "gpt-4.1-mini", 0.4, 0.1, 1.6),
+    listed(OPENAI, "gpt-4.1-nano", 0.1, 0.025, 0.4),
+    listed(OPENAI, "gpt-4o", 2.5, 1.25, 10.0),
+    listed(OPENAI, "gpt-4o-mini", 0.15, 0.075, 0.6),
+    listed(OPENAI, "o3", 2.0, 0.5, 8.0),
+    listed(OPENAI, "o4-mini", 1.1, 0.275, 4.4),
     listed(OPENAI, "gpt-5.2-codex", 1.75, 0.175, 14.0),
     listed(OPENAI, "gpt-5.1-codex-mini", 0.25, 0.025, 2.0),
     listed(OPENAI, "gpt-5.1-codex", 1.25, 0.125, 10.0),
@@ -60,9 +72,14 @@ pub(crate) fn of(model: &Model, settings: &Settings, config: &Config) -> Option<
     })
 }
 
-/// `NAME` and `NAME-…`, but not `NAMEd` or `NAME.1`: that would be another model.
+/// `NAME`, and `NAME-…` if nothing but a version or a date follows: anything else is another model.
 fn is_version(name: &str, known: &str) -> bool {
-    name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    const WORDS: [&str; 5] = ["latest", "preview", "exp", "reasoning", "non"];
+    let is_plain = |part: &str| WORDS.contains(&part) || part.bytes().all(|byte| byte.is_ascii_digit());
+    name.strip_prefix(known).is_some_and(|rest| match rest.strip_prefix('-') {
+        Some(version) => version.split('-').all(is_plain),
+        None => rest.is_empty(),
+    })
 }
 
 /// The maker's endpoint for protocols that have one.
@@ -70,8 +87,7 @@ fn home(protocol: &str) -> Option<&'static str> {
     match protocol {
         "anthropic" => Some(ANTHROPIC),
         "gemini" => Some(GEMINI),
-        "xai" => Some(XAI),
-        "openai" | "openai-responses" | "responses" => Some(OPENAI),
+        "openai" | "responses" => Some(OPENAI),
         _ => None,
     }
 }
@@ -102,7 +118,14 @@ mod tests {
         assert_eq!(price(&at("https://gateway.example/v1"), "a/claude-sonnet-4-5"), None, "somebody else's price");
         assert_eq!(price(&at("https://api.anthropic.com/v1"), "a/claude-next"), None, "not guessed");
         assert_eq!(price(&at("https://api.x.ai"), "a/grok-4.20"), None, "another model");
-        assert_eq!(price("[providers.g]\nprotocol = \"gemini\"", "g/gemini-2.5-flash-lite"), Some(0.4));
+        let own = |protocol: &str| format!("[providers.p]\nprotocol = \"{protocol}\"");
+        assert_eq!(price(&own("gemini"), "p/gemini-2.5-flash-lite"), Some(0.4));
+        assert_eq!(price(&own("gemini"), "p/gemini-2.5-flash-image"), None, "no version, another model");
+        assert_eq!(price(&own("anthropic"), "p/claude-opus-4-1-20250805"), Some(75.0));
+        assert_eq!(price(&own("anthropic"), "p/claude-opus-4-5-20251101"), Some(25.0));
+        assert_eq!(price(&own("responses"), "p/gpt-5-2025-08-07"), Some(10.0));
+        assert_eq!(price(&own("responses"), "p/gpt-5-pro"), None);
+        assert_eq!(price(&own("ollama"), "p/gpt-5"), None);
     }
 
     #[test]
