@@ -41,6 +41,7 @@ pub(crate) const BUILT_IN: &[BuiltIn] = built_in! {
     "compaction", "makes long conversations fit the model's window", crow_plugin_compaction::plugin();
     "command-hooks", "runs your commands when something happens (hooks.json)", crow_plugin_command_hooks::plugin();
     "checkpoints", "keeps what files were; /undo brings them back", crow_plugin_checkpoints::plugin();
+    "slash-commands", "Markdown files as slash commands", crow_plugin_slash_commands::plugin();
     "retry", "asks again when a provider is busy", crow_plugin_retry::plugin();
     "analytics", "counts tokens, money and time; budgets", crow_plugin_analytics::plugin();
 };
@@ -106,7 +107,8 @@ pub(crate) fn off(plugins: &PluginManager) -> Vec<&'static str> {
 /// The names that the configuration may speak of: of every plugin that is on, and of those that are off.
 pub(crate) fn installed(plugins: &PluginManager) -> Vec<String> {
     let on = plugins.names().into_iter().map(|name| name.to_string());
-    on.chain(off(plugins).into_iter().map(str::to_owned)).collect()
+    let elsewhere = crate::embed::installed_elsewhere();
+    on.chain(off(plugins).into_iter().map(str::to_owned)).chain(elsewhere).collect()
 }
 
 /// The built-in store. `None`: it is switched off.

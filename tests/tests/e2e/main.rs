@@ -19,6 +19,7 @@ mod prompts;
 mod secrets;
 mod sessions;
 mod skills;
+mod slash_commands;
 mod stage;
 mod streaming;
 mod tools;
