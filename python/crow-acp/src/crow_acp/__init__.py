@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from crow_acp._crow import (
     AcpAgent,
     Command,
     Config,
     Deltas,
     HookCaller,
+    HookError,
     HookRelay,
     Messages,
     PluginManager,
@@ -25,9 +24,15 @@ from crow_acp._crow import (
     Session,
     Tool,
 )
-from crow_acp._crow import PyHookError as HookError
 from crow_acp._errors import ProviderError
 from crow_acp._markers import hookimpl, hookspec
+
+#: Not `typing`'s: that takes longer to import than all of this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from crow_acp._tools import command, provider, tool
 
 __version__ = "0.1.0"
 
@@ -65,7 +70,7 @@ async def run_agent(agent: AcpAgent) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    # `inspect` and `typing` take longer to import than all of this.
+    # They need `inspect`.
     if name in ("tool", "command", "provider"):
         from crow_acp import _tools
 

@@ -1,48 +1,29 @@
-"""The marks that say what is a hook and what implements one. They are pluggy's: an attribute on the function."""
+"""The marks that say what is a hook and what implements one. They are pluggy's: an attribute on the function.
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
-
-F = TypeVar("F", bound=Callable[..., Any])
+Their types are in the stub beside: this module is imported by everything, and `typing` takes longer than all of it.
+"""
 
 #: The project whose hooks these are: the attributes are called `crow-acp_impl` and `crow-acp_spec`.
 PROJECT = "crow-acp"
 
 
-def _names(names: str | Sequence[str]) -> list[str]:
+def _names(names):
     return [names] if isinstance(names, str) else list(names)
 
 
-@overload
-def hookimpl(function: F) -> F: ...
-@overload
 def hookimpl(
+    function=None,
     *,
-    tryfirst: bool = ...,
-    trylast: bool = ...,
-    wrapper: bool = ...,
-    hookwrapper: bool = ...,
-    optionalhook: bool = ...,
-    specname: str | None = ...,
-    before: str | Sequence[str] = ...,
-    after: str | Sequence[str] = ...,
-    budget: float | None = ...,
-) -> Callable[[F], F]: ...
-def hookimpl(
-    function: F | None = None,
-    *,
-    tryfirst: bool = False,
-    trylast: bool = False,
-    wrapper: bool = False,
-    hookwrapper: bool = False,
-    optionalhook: bool = False,
-    specname: str | None = None,
-    before: str | Sequence[str] = (),
-    after: str | Sequence[str] = (),
-    budget: float | None = None,
-) -> Any:
+    tryfirst=False,
+    trylast=False,
+    wrapper=False,
+    hookwrapper=False,
+    optionalhook=False,
+    specname=None,
+    before=(),
+    after=(),
+    budget=None,
+):
     """Marks a function as the implementation of the hook of its name.
 
     `tryfirst` and `trylast` say where it stands, `before` and `after` name plugins, `wrapper` says that it is a generator
@@ -50,7 +31,7 @@ def hookimpl(
     it may take.
     """
 
-    def mark(function: F) -> F:
+    def mark(function):
         options = {
             "wrapper": wrapper,
             "hookwrapper": hookwrapper,
@@ -68,17 +49,13 @@ def hookimpl(
     return mark if function is None else mark(function)
 
 
-@overload
-def hookspec(function: F) -> F: ...
-@overload
-def hookspec(*, firstresult: bool = ..., isolate: bool = ...) -> Callable[[F], F]: ...
-def hookspec(function: F | None = None, *, firstresult: bool = False, isolate: bool = False) -> Any:
+def hookspec(function=None, *, firstresult=False, isolate=False):
     """Marks a function as a hook of a plugin's own; `agent._pm.add_hookspecs` adds what is marked.
 
     `firstresult` stops at the first result that is not `None`; `isolate` reports what fails and goes on.
     """
 
-    def mark(function: F) -> F:
+    def mark(function):
         setattr(function, PROJECT + "_spec", {"firstresult": firstresult, "isolate": isolate})
         return function
 

@@ -21,11 +21,16 @@ async def run(agent: AcpAgent) -> None:
     _runtime.attach(loop)
     # What plugins print must not end up in the protocol.
     printed, sys.stdout = sys.stdout, sys.stderr
-    ended = loop.create_future()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
     on_main = threading.current_thread() is threading.main_thread()
     if on_main:
         with contextlib.suppress(NotImplementedError, RuntimeError):
-            loop.add_signal_handler(signal.SIGTERM, lambda: ended.done() or ended.set_result(None))
+            loop.add_signal_handler(signal.SIGTERM, end)
     serving = asyncio.ensure_future(agent._serve())
     try:
         await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)

@@ -7,11 +7,14 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from crow_acp import _crow
 from crow_acp._errors import ProviderError
+
+if TYPE_CHECKING:
+    from crow_acp.types import ToolKind
 
 #: Arguments that the agent fills in: the model does not see them.
 GIVEN = ("agent", "session", "call_id")
@@ -87,12 +90,31 @@ def _parameters(function: Callable[..., Any]) -> tuple[dict[str, Any], list[str]
     return properties, required
 
 
+@overload
+def tool(
+    function: Callable[..., Any],
+    *,
+    name: str | None = ...,
+    description: str | None = ...,
+    kind: ToolKind = ...,
+    read_only: bool = ...,
+    input_schema: dict[str, Any] | None = ...,
+) -> _crow.Tool: ...
+@overload
+def tool(
+    *,
+    name: str | None = ...,
+    description: str | None = ...,
+    kind: ToolKind = ...,
+    read_only: bool = ...,
+    input_schema: dict[str, Any] | None = ...,
+) -> Callable[[Callable[..., Any]], _crow.Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
     *,
     name: str | None = None,
     description: str | None = None,
-    kind: str = "other",
+    kind: ToolKind = "other",
     read_only: bool = False,
     input_schema: dict[str, Any] | None = None,
 ) -> Any:
@@ -115,12 +137,20 @@ def tool(
             own = {"agent": agent, "session": session, "call_id": call_id}
             return function(**(arguments or {}), **{arg: own[arg] for arg in given})
 
-        title = name or getattr(function, "__name__", "tool")
+        title: str = name or getattr(function, "__name__", None) or "tool"
         return _crow.Tool(title, description or text or title, schema, run, kind, read_only)
 
     return make if function is None else make(function)
 
 
+@overload
+def command(
+    function: Callable[..., Any], *, name: str | None = ..., description: str | None = ..., hint: str | None = ...
+) -> _crow.Command: ...
+@overload
+def command(
+    *, name: str | None = ..., description: str | None = ..., hint: str | None = ...
+) -> Callable[[Callable[..., Any]], _crow.Command]: ...
 def command(
     function: Callable[..., Any] | None = None,
     *,
@@ -144,14 +174,16 @@ def command(
             typed = (arguments,) if takes_text else ()
             return function(*typed, **{arg: own[arg] for arg in given})
 
-        title = name or getattr(function, "__name__", "command").replace("_", "-")
+        title: str = name or getattr(function, "__name__", "command").replace("_", "-")
         about = description or (text.splitlines() or [title])[0]
         return _crow.Command(title, about, run, hint)
 
     return make if function is None else make(function)
 
 
-def provider(name: str, *, models: list[str | dict[str, Any]]) -> Any:
+def provider(
+    name: str, *, models: Sequence[str | Mapping[str, Any]]
+) -> Callable[[Callable[..., Any]], _crow.Provider]:
     """Makes a function a provider of models: an async generator of the pieces of the answer.
 
     It gets the request, a dict with `messages`, `system`, `tools`, `model` and `parameters`. A piece is text, or a dict
