@@ -21,6 +21,10 @@ pub(crate) fn run(_args: &[String]) -> Result<(), Failed> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     step("lints", &mut cargo(clippy))?;
     test::run(&[])?;
+    // What is built only where it is asked for.
+    let otel = ["--quiet", "--features", "otel", "--package"];
+    step("the exporter", &mut cargo([&["test"], &otel[..], &["crow-plugin-analytics"]].concat()))?;
+    step("crow with the exporter", &mut cargo([&["check"], &otel[..], &["crow"]].concat()))?;
     docs::run(&[])?;
     bench::run(&["--quick".to_owned()])?;
     let instructions = ["bench", "--quiet", "--package", "crow-hooks", "--bench", "instructions"];

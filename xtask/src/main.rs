@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod docs;
+mod python;
 mod setup;
 mod step;
 mod suites;
@@ -38,6 +39,12 @@ const TASKS: &[Task] = &[
         run: test::conformance,
     },
     Task { name: "bench", about: "measure the release binary beside a bare relay", help: bench::HELP, run: bench::run },
+    Task {
+        name: "python",
+        about: "the tests of crow_acp and its example packages, and their types",
+        help: python::HELP,
+        run: python::run,
+    },
     Task { name: "wheel", about: "build the Python packages into target/wheels", help: wheel::HELP, run: wheel::run },
     Task {
         name: "pluggy-suites",

@@ -20,7 +20,7 @@ Runs the suites of pluggy 1.7.0, apluggy, tox's plugins and pytest 9.2.0, from t
 crow-hooks in its place. Every test must have the same outcome; one that differs is run again, on both, before it counts.
 `cargo xtask test` does this too.
   --full         all of pytest's suite; without it, the files that are about plugins, configuration and reports
-  --only SUITE   pluggy, apluggy, tox or pytest";
+  --only SUITE   pluggy, apluggy, tox or pytest; or crow-hooks: its own tests on every CPython that is found, and its types";
 
 /// Somebody's suite.
 struct Suite {
@@ -93,6 +93,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
             other => return Err(Failed(format!("unknown option `{other}`"))),
         }
     }
+    if only.is_some_and(|name| name == "crow-hooks") {
+        return own().map(drop);
+    }
     if let Some(name) = only
         && !SUITES.iter().any(|suite| suite.name == name)
     {
@@ -105,6 +108,12 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
 
 /// What `cargo xtask test` runs: the package's own tests and types, then the suites in their reduced form.
 pub(crate) fn test() -> Result<(), Failed> {
+    let wheels = own()?;
+    side_by_side(&SUITES.iter().collect::<Vec<_>>(), &wheels, false)
+}
+
+/// The package's own tests on every CPython, and its types; gives the folder of the wheels.
+fn own() -> Result<PathBuf, Failed> {
     let pythons = wheel::interpreters();
     let wheels = wheel::build(&["crow-hooks", "pluggy"], &pythons, true)?;
     for (minor, python) in &pythons {
@@ -115,7 +124,7 @@ pub(crate) fn test() -> Result<(), Failed> {
         step(&format!("crow_hooks' own tests on CPython 3.{minor}"), &mut own)?;
     }
     types()?;
-    side_by_side(&SUITES.iter().collect::<Vec<_>>(), &wheels, false)
+    Ok(wheels)
 }
 
 /// The stubs, and what they make of calls, by two type checkers.

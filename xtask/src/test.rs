@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    setup,
+    python, setup,
     step::{Failed, cargo, step, target, timed, watched},
     suites,
 };
@@ -46,7 +46,14 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
         return Err(Failed::new("tests failed"));
     }
     // Arguments choose among Rust's tests.
-    if args.is_empty() { suites::test() } else { Ok(()) }
+    if !args.is_empty() {
+        return Ok(());
+    }
+    suites::test()?;
+    let passed = python::check(&[], &mut counts)?;
+    println!("{counts}");
+    let _ = fs::write(counts_file(), counts.to_string());
+    if passed { Ok(()) } else { Err(Failed::new("tests failed")) }
 }
 
 /// Where the last run left its one line.
@@ -110,7 +117,7 @@ fn requirement(test: &str) -> String {
 
 /// The sums of cargo's `test result:` lines.
 #[derive(Debug, Default)]
-struct Counts {
+pub(crate) struct Counts {
     passed: u32,
     failed: u32,
     ignored: u32,
@@ -141,6 +148,28 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// Adds pytest's last line: `3 failed, 80 passed, 1 skipped in 2.10s`.
+    pub(crate) fn add_pytest(&mut self, line: &str) {
+        let Some((outcomes, _)) = line.trim_matches(['=', ' ']).rsplit_once(" in ") else { return };
+        let pairs: Vec<_> = outcomes.split(", ").filter_map(|pair| pair.split_once(' ')).collect();
+        let all = ["passed", "failed", "error", "errors", "skipped", "xfailed", "warning", "warnings", "deselected"];
+        if pairs.is_empty() || !pairs.iter().all(|(count, what)| count.parse::<u32>().is_ok() && all.contains(what)) {
+            return;
+        }
+        self.binaries += 1;
+        for (count, what) in pairs {
+            let count: u32 = count.parse().unwrap_or_default();
+            match what {
+                "passed" => self.passed += count,
+                "failed" | "error" | "errors" => self.failed += count,
+                "skipped" => self.skipped += count as usize,
+                _ => {}
+            }
+        }
+    }
+}
+
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { passed, failed, ignored, skipped, binaries } = self;
@@ -163,6 +192,9 @@ mod tests {
         counts.add("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s");
         counts.add("running 3 tests");
         assert_eq!(counts.to_string(), "tests: 13 passed, 2 failed, 1 ignored, in 2 test programs");
+        counts.add_pytest("........ [100%]");
+        counts.add_pytest("3 failed, 80 passed, 1 error in 2.10s");
+        assert_eq!(counts.to_string(), "tests: 93 passed, 6 failed, 1 ignored, in 3 test programs");
         counts.skipped = 3;
         assert!(counts.to_string().contains("3 skipped for want of something"), "{counts}");
     }
