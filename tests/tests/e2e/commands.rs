@@ -33,7 +33,7 @@ fn bare_crow_prints_a_short_help() {
 fn every_command_has_help_and_the_program_a_version() {
     let sandbox = Sandbox::new();
     assert!(succeeds(&sandbox, &["--version"]).contains(env!("CARGO_PKG_VERSION")));
-    for command in ["acp", "run", "demo", "init", "doctor", "plugins", "hooks", "sessions"] {
+    for command in ["acp", "run", "demo", "init", "doctor", "plugins", "hooks", "sessions", "stats"] {
         let help = succeeds(&sandbox, &[command, "--help"]);
         assert!(help.contains(command), "{help}");
     }
