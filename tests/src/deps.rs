@@ -38,6 +38,11 @@ pub fn schema() -> PathBuf {
     expect(node_modules().join("@agentclientprotocol/sdk/schema/v1/schema.json"), "the official JSON Schema")
 }
 
+/// The same with what is not stable yet.
+pub fn unstable_schema() -> PathBuf {
+    expect(schema().with_file_name("schema.unstable.json"), "the official JSON Schema with its unstable parts")
+}
+
 /// The Python interpreter that has the official Python client.
 pub fn python() -> PathBuf {
     expect(folder().join("python/bin/python"), "the official Python client")

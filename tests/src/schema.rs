@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt, fs,
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -50,8 +51,13 @@ impl Schema {
     pub fn official() -> &'static Self {
         static OFFICIAL: OnceLock<Schema> = OnceLock::new();
         OFFICIAL.get_or_init(|| {
-            let text = fs::read_to_string(deps::schema()).expect("the schema is readable");
-            Self::new(&serde_json::from_str(&text).expect("the schema is JSON"))
+            let read = |path: &Path| -> Value {
+                let text = fs::read_to_string(path).expect("the schema is readable");
+                serde_json::from_str(&text).expect("the schema is JSON")
+            };
+            let mut root = read(&deps::schema());
+            adopt_forks(&mut root, &read(&deps::unstable_schema()));
+            Self::new(&root)
         })
     }
 
@@ -222,4 +228,13 @@ fn envelope(message: &Value) -> Vec<String> {
         problems.push(format!("an unknown key `{key}` beside the method"));
     }
     problems
+}
+
+/// Of what is not stable yet, Crow speaks `session/fork`.
+fn adopt_forks(stable: &mut Value, unstable: &Value) {
+    for name in ["ForkSessionResponse", "SessionForkCapabilities"] {
+        stable["$defs"][name] = unstable["$defs"][name].clone();
+    }
+    let fork = |root: &Value| root["$defs"]["SessionCapabilities"]["properties"]["fork"].clone();
+    stable["$defs"]["SessionCapabilities"]["properties"]["fork"] = fork(unstable);
 }

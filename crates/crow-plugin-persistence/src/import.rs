@@ -238,8 +238,8 @@ impl Session {
         let mut summary = SessionSummary::new(&self.id, &self.cwd, at);
         summary.model.clone_from(&self.model);
         let mut log = Log { events: Vec::new(), at, open: Vec::new() };
+        // The model is told of the answers; the session goes on with the one that is configured now, whose provider is known.
         let mut settings = Settings::default();
-        settings.model.clone_from(&self.model);
         settings.title = messages.iter().find(|message| message.role == Role::User).map(title);
         summary.title.clone_from(&settings.title);
         if settings != Settings::default() {
