@@ -9,7 +9,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crow_acp::{Agent, Compact, Config, ConfigError, CrowHooks, ProviderError, Recovery, Session, hookimpls};
+use crow_acp::{
+    Agent, Compact, Config, ConfigError, CrowHooks, Notice, ProviderError, Recovery, Session, Severity, hookimpls,
+};
 
 use policy::{Decision, Policy};
 
@@ -54,6 +56,10 @@ impl CrowHooks for Retry {
             Decision::Retry { after, notice } => {
                 *waited += after;
                 Recovery::Retry { after, notice }
+            }
+            Decision::GiveUp { notice } => {
+                session.notify(Notice::new(Severity::Warning, notice));
+                Recovery::Fail
             }
             // Without anybody who can shorten it the user had better read what the provider said.
             Decision::Shorten if agent.hooks().has_impls(Compact) => Recovery::Compact,

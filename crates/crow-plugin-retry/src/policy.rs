@@ -42,7 +42,12 @@ pub(crate) enum Decision {
     },
     /// The conversation is too long: asking again as it is cannot help.
     Shorten,
-    /// Leave it.
+    /// Leave it, although asking again might have helped: why.
+    GiveUp {
+        /// What the user is told.
+        notice: String,
+    },
+    /// Leave it: asking again cannot help.
     Fail,
 }
 
@@ -53,16 +58,28 @@ impl Policy {
         if error.kind == ProviderErrorKind::ContextOverflow {
             return Decision::Shorten;
         }
-        if !may_help(error) || attempt >= self.attempts {
+        if !may_help(error) {
             return Decision::Fail;
         }
-        let after = match error.retry_after {
+        if attempt >= self.attempts {
+            // Whoever wants one request and no more need not hear that there was one.
+            let notice = format!("gave up after {attempt} requests");
+            return if self.attempts == 1 { Decision::Fail } else { Decision::GiveUp { notice } };
+        }
+        let after = match error.retry_after.filter(|asked| !asked.is_zero()) {
             // Never sooner than asked to, and a little later than the others who were.
             Some(asked) => asked + self.base_delay.min(asked).mul_f64(jitter * 0.5),
+            // "Now" is what a server says that does not know; all who ask at once would make it worse.
             None => self.delay(attempt).mul_f64(0.5 + jitter * 0.5),
         };
-        if waited + after > self.max_total {
-            return Decision::Fail;
+        if waited.saturating_add(after) > self.max_total {
+            let notice = match error.retry_after {
+                Some(asked) if asked > self.max_total => {
+                    format!("not asked again: the provider wants {} of waiting", in_words(asked))
+                }
+                _ => format!("gave up: {} of waiting did not help", in_words(waited)),
+            };
+            return Decision::GiveUp { notice };
         }
         let notice = format!("retrying {}/{} in {}: {}", attempt + 1, self.attempts, in_words(after), error.message);
         Decision::Retry { after, notice }
@@ -147,9 +164,29 @@ mod tests {
         let Decision::Retry { after, .. } = decide(&error, 1) else { panic!("no retry") };
         assert_eq!(after, Duration::from_millis(20_500));
         let error = error.with_retry_after(Some(Duration::from_hours(1)));
-        assert_eq!(decide(&error, 1), Decision::Fail, "nobody waits for an hour");
+        let wanted = "not asked again: the provider wants 3600 s of waiting".to_owned();
+        assert_eq!(decide(&error, 1), Decision::GiveUp { notice: wanted }, "nobody waits for an hour");
         let error = error.with_retry_after(Some(Duration::MAX / 2));
-        assert_eq!(decide(&error, 1), Decision::Fail);
+        assert!(matches!(decide(&error, 1), Decision::GiveUp { .. }));
+    }
+
+    #[test]
+    fn a_provider_that_says_now_is_not_asked_at_once() {
+        let error = error(Kind::Overloaded).with_retry_after(Some(Duration::ZERO));
+        let Decision::Retry { after, .. } = decide(&error, 3) else { panic!("no retry") };
+        assert_eq!(after, Duration::from_secs(4));
+    }
+
+    #[test]
+    fn the_user_reads_why_there_is_no_further_request() {
+        let notice = |policy: Policy, attempt, waited| match policy.decide(&error(Kind::Server), attempt, waited, 1.0) {
+            Decision::GiveUp { notice } => notice,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(notice(Policy::default(), 5, Duration::ZERO), "gave up after 5 requests");
+        assert_eq!(notice(Policy::default(), 4, Duration::from_secs(175)), "gave up: 175 s of waiting did not help");
+        let once = Policy { attempts: 1, ..Policy::default() };
+        assert_eq!(once.decide(&error(Kind::Server), 1, Duration::ZERO, 1.0), Decision::Fail);
     }
 
     #[test]
@@ -204,8 +241,8 @@ mod tests {
                         prop_assert!(error.kind.is_transient());
                         prop_assert!(!matches!(error.status, Some(400..=404)));
                         match error.retry_after {
-                            Some(asked) => prop_assert!(after >= asked),
-                            None => prop_assert!(after <= policy.max_delay),
+                            Some(asked) if !asked.is_zero() => prop_assert!(after >= asked),
+                            _ => prop_assert!(after <= policy.max_delay),
                         }
                         waited += after;
                     }
@@ -213,7 +250,7 @@ mod tests {
                         prop_assert_eq!(error.kind, Kind::ContextOverflow);
                         break;
                     }
-                    Decision::Fail => break,
+                    Decision::GiveUp { .. } | Decision::Fail => break,
                 }
             }
             prop_assert!(requests <= policy.attempts);

@@ -139,6 +139,45 @@ async fn after_so_many_the_error_stands() {
 }
 
 #[tokio::test]
+async fn the_user_reads_that_it_is_given_up() {
+    let failures = vec![error(ProviderErrorKind::Server, 500); 9];
+    let ran = run(&format!("{QUICK}attempts = 2\n"), failures, "", None).await;
+    assert!(ran.told.iter().any(|title| title == "gave up after 2 requests"), "{:?}", ran.told);
+    let hour = error(ProviderErrorKind::RateLimit, 429).with_retry_after(Some(Duration::from_hours(1)));
+    let ran = run(QUICK, vec![hour], "", None).await;
+    assert_eq!(ran.asked.len(), 1);
+    assert!(ran.told.iter().any(|title| title.contains("wants 3600 s")), "{:?}", ran.told);
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_waiting_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let plugins = PluginManager::new();
+    plugins.register(Dispatch).unwrap();
+    plugins.register(crow_plugin_retry::plugin()).unwrap();
+    let later = error(ProviderErrorKind::RateLimit, 429).with_retry_after(Some(Duration::from_mins(2)));
+    let failures = Arc::new(Mutex::new(VecDeque::from([later])));
+    plugins.register(World { failures, asked: Arc::clone(&asked), before: "" }).unwrap();
+    let agent = Agent::new(Config::from_toml(home.path(), "model = \"test/m\"").unwrap(), plugins).await.unwrap();
+    let user = Arc::new(User::default());
+    agent.connect(user.clone());
+    let session = agent.new_session(NewSession::new(home.path())).await.unwrap();
+    let cancel = async {
+        // The notice is out: it waits.
+        while !user.0.lock().unwrap().iter().any(|title| title.starts_with("retrying 2/5 in 12")) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        session.cancel();
+    };
+    let began = Instant::now();
+    let (outcome, ()) = tokio::join!(agent.prompt(&session, Message::user("hi")), cancel);
+    assert_eq!(outcome.stop_reason, StopReason::Cancelled);
+    assert!(began.elapsed() < Duration::from_mins(1), "it did not wait");
+    assert_eq!(asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn the_waiting_of_all_attempts_counts() {
     let failure = error(ProviderErrorKind::RateLimit, 429).with_retry_after(Some(Duration::from_millis(100)));
     let ran = run(&format!("{QUICK}max_total = 0.25\n"), vec![failure; 9], "", None).await;
