@@ -116,12 +116,18 @@ pub(crate) fn test() -> Result<(), Failed> {
 fn own() -> Result<PathBuf, Failed> {
     let pythons = wheel::interpreters();
     let wheels = wheel::build(&["crow-hooks", "pluggy"], &pythons, true)?;
+    let pluggy = sdist(&SUITES[0])?;
     for (minor, python) in &pythons {
         let venv =
             environment(&format!("own-3.{minor}"), python, &["pytest==9.2.0".to_owned()], &wheels, &["crow-hooks"])?;
         let mut own = command(venv.join("bin/python"));
         own.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "python/crow-hooks"]);
         step(&format!("crow_hooks' own tests on CPython 3.{minor}"), &mut own)?;
+        // pytest itself runs on it here.
+        let mut pluggys = command(venv.join("bin/python"));
+        pluggys.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "testing", "--ignore=testing/benchmark.py"]);
+        pluggys.current_dir(&pluggy);
+        step(&format!("pluggy's tests of crow_hooks on CPython 3.{minor}"), &mut pluggys)?;
     }
     types()?;
     Ok(wheels)

@@ -24,7 +24,7 @@ def generate(reference, project):
         else:
             given, awaited = f"list[{result}]", f"list[{awaited}]"
         summary = (inspect.getdoc(function) or "").partition("\n")[0].replace('"""', "'''")
-        body = f'\n        """{summary}"""' if summary else " ..."
+        body = f'\n        """{summary}"""\n        ...' if summary else " ..."
         if opts.get("historic"):
             hooks.append(f"    {name}: HookCaller")
         else:

@@ -32,7 +32,7 @@ assert_type(pm.hook.count(item=Item(), limit=3), list[int])
 assert_type(pm.hook.count(item=Item()), list[int])
 pm.hook.started.call_historic()
 pm.hook.count(item="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-pm.hook.missing()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+pm.hook.missing()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 async def awaited() -> None:

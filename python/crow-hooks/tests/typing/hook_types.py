@@ -14,9 +14,11 @@ class Hooks(Protocol):
 
     def count(self, *, item: Item, limit: int = ...) -> list[int]:
         """Count something."""
+        ...
 
     def find(self, *, name: str) -> Item | Awaitable[Item] | None:
         """Find an item."""
+        ...
 
     started: HookCaller
 
@@ -26,6 +28,8 @@ class AsyncHooks(Protocol):
 
     async def count(self, *, item: Item, limit: int = ...) -> list[int]:
         """Count something."""
+        ...
 
     async def find(self, *, name: str) -> Item | None:
         """Find an item."""
+        ...
