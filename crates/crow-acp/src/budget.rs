@@ -40,11 +40,12 @@ impl crow_hooks::Timer for Clock {
 }
 
 /// One timer.
+#[derive(Debug)]
 struct Timing {
     paused: Shared<Paused>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Paused {
     /// Pauses under way, and since when the first of them.
     depth: u32,
@@ -99,12 +100,20 @@ impl Drop for Registered {
     }
 }
 
-/// While it lives, the clocks of the current task's impls stand still.
-pub(crate) struct Pause(Vec<Arc<Timing>>);
+/// While it lives, the clocks of one task's impls stand still.
+#[derive(Debug)]
+#[must_use = "the clocks go on when it is dropped"]
+pub struct Pause(Vec<Arc<Timing>>);
 
 impl Pause {
     pub(crate) fn begin() -> Self {
-        let timers = task::try_id().and_then(|task| TIMERS.with(|timers| timers.get(&task).cloned()));
+        Self::of(task::try_id())
+    }
+
+    /// Stops the clocks of the impls that the task `task` runs: for plugins whose code waits on another task than the one
+    /// that called them.
+    pub fn of(task: Option<task::Id>) -> Self {
+        let timers = task.and_then(|task| TIMERS.with(|timers| timers.get(&task).cloned()));
         let timers = timers.unwrap_or_default();
         for timing in &timers {
             timing.paused.with(|paused| {

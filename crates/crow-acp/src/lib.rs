@@ -48,6 +48,7 @@ mod update;
 
 pub use agent::Agent;
 pub use answers::*;
+pub use budget::Pause;
 pub use client::*;
 pub use config::*;
 pub use crow_hooks;

@@ -272,6 +272,10 @@ impl Bridge {
         let at = registered.iter().position(|(known, _)| known == name)?;
         let (_, plugin) = registered.remove(at);
         drop(registered);
+        let forgotten = py.import("crow_acp._contracts").and_then(|own| own.call_method1("forget", (name,)));
+        if let Err(error) = forgotten {
+            tracing::error!("hooks of plugins' own: {error}");
+        }
         self.refresh();
         Some(plugin.clone_ref(py))
     }

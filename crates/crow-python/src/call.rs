@@ -180,7 +180,7 @@ impl Arguments {
     }
 
     fn chain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, CallChain>> {
-        Bound::new(py, CallChain(self.chain.clone()))
+        Bound::new(py, CallChain { chain: self.chain.clone(), task: self.task })
     }
 
     fn port(&self) -> Option<Arc<Port>> {

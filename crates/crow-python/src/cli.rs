@@ -14,7 +14,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Runs the command line and gives the exit code.
 #[pyfunction]
-pub(crate) fn main(py: Python<'_>, args: Vec<OsString>) -> u8 {
+pub(crate) fn main(py: Python<'_>, args: Vec<OsString>) -> PyResult<u8> {
+    // Ctrl-C is Rust's to hear of; Python would raise KeyboardInterrupt when everything is over.
+    let signals = py.import("_signal")?;
+    signals.call_method1("signal", (signals.getattr("SIGINT")?, signals.getattr("SIG_DFL")?))?;
     // These only look: the plugins have to be there at once, and no agent starts.
     let lists = args.iter().any(|arg| arg == "plugins" || arg == "hooks");
     let code = py.detach(|| {
@@ -35,5 +38,5 @@ pub(crate) fn main(py: Python<'_>, args: Vec<OsString>) -> u8 {
     if let Err(error) = ending {
         tracing::error!("no thread to watch over the end: {error}");
     }
-    code
+    Ok(code)
 }

@@ -172,6 +172,17 @@ impl Courier {
         }
     }
 
+    /// Waits until the loop has done what it was given so far.
+    ///
+    /// # Errors
+    /// It does not within a time that any plugin should leave it.
+    pub(crate) async fn answers(&self) -> Result<(), tokio::time::error::Elapsed> {
+        let (done, answered) = tokio::sync::oneshot::channel::<()>();
+        self.post(move |_| drop(done));
+        // It ends by being dropped.
+        tokio::time::timeout(2 * PATIENCE, answered).await.map(drop)
+    }
+
     /// Looks whether the loop still does what it is asked to; `stuck` is called if not, and `well` when it does again.
     pub(crate) fn check(
         &'static self,

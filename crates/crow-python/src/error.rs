@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::fmt;
 
-use crow_acp::crow_hooks::{BoxError, HookError, RegisterError};
+use crow_acp::crow_hooks::{self, BoxError, RegisterError};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-create_exception!(crow_acp, PyHookError, PyException, "A plugin in Rust failed: `plugin`, `hook` and `reason` say which, where and why.");
+create_exception!(crow_acp, HookError, PyException, "A plugin in Rust failed: `plugin`, `hook` and `reason` say which, where and why.");
 create_exception!(crow_acp, Refused, PyException, "Refuses what the user or the model wants; the text is what they are told.");
 
 /// An exception.
@@ -63,13 +63,13 @@ pub(crate) fn exception(py: Python<'_>, error: &(dyn Error + 'static)) -> PyErr 
         }
         inner = error.source();
     }
-    let exception = PyHookError::new_err(error.to_string());
+    let exception = HookError::new_err(error.to_string());
     let value = exception.value(py);
-    let hook = error.downcast_ref::<HookError>();
+    let hook = error.downcast_ref::<crow_hooks::HookError>();
     let about = [
         ("plugin", hook.map(|hook| hook.plugin().to_owned())),
         ("hook", hook.map(|hook| hook.hook().to_owned())),
-        ("reason", Some(hook.map_or_else(|| error.to_string(), HookError::reason))),
+        ("reason", Some(hook.map_or_else(|| error.to_string(), crow_hooks::HookError::reason))),
     ];
     for (name, text) in about {
         // An exception takes any attribute.

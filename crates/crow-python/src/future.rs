@@ -20,7 +20,7 @@ pub(crate) fn spawn<'py>(
     let future = helpers.call_method0("new_future")?;
     let (waiting, bridge) = (future.clone().unbind(), bridge.clone());
     let chain = helpers.call_method0("current_chain")?;
-    let chain = chain.cast::<CallChain>().ok().map(|chain| chain.get().0.clone());
+    let chain = chain.cast::<CallChain>().ok().map(|chain| chain.get().chain.clone());
     let work = async move {
         let result = work.await;
         Courier::get().post(move |py| {
@@ -58,7 +58,17 @@ impl Abort {
 
 /// The hook calls that a Python function stands in: calls it makes count as calls inside them.
 #[pyclass(frozen)]
-pub(crate) struct CallChain(pub(crate) crow_acp::crow_hooks::Chain);
+pub(crate) struct CallChain {
+    pub(crate) chain: crow_acp::crow_hooks::Chain,
+    /// The task that made the call, whose clock runs.
+    pub(crate) task: Option<tokio::task::Id>,
+}
+
+/// The task that the running Python code was called by.
+pub(crate) fn caller(py: Python<'_>) -> PyResult<Option<tokio::task::Id>> {
+    let chain = py.import("crow_acp._runtime")?.call_method0("current_chain")?;
+    Ok(chain.cast::<CallChain>().ok().and_then(|chain| chain.get().task))
+}
 
 /// Does something on the loop's thread, and waits for that.
 pub(crate) async fn visit(what: impl FnOnce(Python<'_>) -> PyResult<()> + Send + 'static) {

@@ -36,7 +36,7 @@ mod _crow {
     #[pymodule_export]
     use crate::deltas::DeltaPort;
     #[pymodule_export]
-    use crate::error::{PluginValidationError, PyHookError, Refused};
+    use crate::error::{HookError, PluginValidationError, Refused};
     #[pymodule_export]
     use crate::objects::agent::AcpAgent;
     #[pymodule_export]

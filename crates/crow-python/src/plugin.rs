@@ -29,14 +29,22 @@ pub(crate) fn install(bridge: &Arc<Bridge>) -> Result<(), RegisterError> {
 
 /// For the `crow` command: the plugins of one of its agents.
 pub(crate) fn register(plugins: &PluginManager) -> Result<(), RegisterError> {
+    Python::attach(name_installed);
     install(&Bridge::new(plugins.clone()))
+}
+
+/// Lets the configuration speak of the installed plugins: they are not there yet when it is read.
+pub(crate) fn name_installed(py: Python<'_>) -> Vec<Entry> {
+    let entries = discover::installed(py).unwrap_or_default();
+    crow::name_installed(entries.iter().map(|entry| entry.name.clone()));
+    entries
 }
 
 /// The same, and the installed plugins are there at once: for commands that list them.
 pub(crate) fn register_all(plugins: &PluginManager) -> Result<(), RegisterError> {
     let bridge = Bridge::new(plugins.clone());
     install(&bridge)?;
-    let entries = Python::attach(discover::installed).unwrap_or_default();
+    let entries = Python::attach(name_installed);
     if entries.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 
 use crow_acp::crow_hooks::RegisterError;
 use crow_acp::server::ServeError;
@@ -36,6 +37,19 @@ pub fn register_built_in(plugins: &PluginManager, name: &str, role: Option<&str>
         return plugins.register_as(name, SystemPrompt::new(role)).map(drop);
     }
     BUILT_IN.iter().filter(|plugin| plugin.name == name).try_for_each(|plugin| (plugin.register)(plugins))
+}
+
+/// Plugins that are installed where this crate does not look.
+static ELSEWHERE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Says which plugins are installed besides those that are registered when an agent is made: the configuration may speak
+/// of them, and switch them off.
+pub fn name_installed(names: impl IntoIterator<Item = String>) {
+    *ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner) = names.into_iter().collect();
+}
+
+pub(crate) fn installed_elsewhere() -> Vec<String> {
+    ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// An agent of these plugins, with the configuration of this process: files, environment and what `overrides` says. It

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crow_acp::{Agent, Message, Overrides, PluginManager, Request, RunError};
+use crow_acp::{Agent, Message, Overrides, Pause, PluginManager, Question, Request, RunError, ToolContent};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
@@ -12,6 +12,7 @@ use super::manager::Plugins;
 use super::relay::Relay;
 use super::session::{PySession, notice};
 use crate::bridge::Bridge;
+use crate::courier::Courier;
 use crate::future;
 use crate::plain::Plain;
 use crate::shape::{Read, Show};
@@ -139,7 +140,34 @@ impl AcpAgent {
     ) -> PyResult<Bound<'py, PyAny>> {
         let prompt = Message::read(Plain::read(prompt)?).map_err(|error| PyTypeError::new_err(error.to_string()))?;
         let (agent, session) = (self.running()?.clone(), session.get().session.clone());
-        future::spawn(py, &self.bridge, async move { Ok(agent.prompt(&session, prompt).await.show()) })
+        let caller = future::caller(py)?;
+        future::spawn(py, &self.bridge, async move {
+            let _unhurried = Pause::of(caller);
+            Ok(agent.prompt(&session, prompt).await.show())
+        })
+    }
+
+    /// Asks the user, who chooses one of `choices`: texts, or dicts with `id`, `name` and `kind` (`allow_once`,
+    /// `allow_always`, `reject_once`, `reject_always`). Gives the choice's id.
+    #[pyo3(signature = (session, title, choices, *, text=None, call_id=""))]
+    fn ask<'py>(
+        &self,
+        py: Python<'py>,
+        session: &Bound<'py, PySession>,
+        title: &str,
+        choices: &Bound<'py, PyAny>,
+        text: Option<String>,
+        call_id: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let choices = Read::read(Plain::read(choices)?).map_err(|error| PyTypeError::new_err(error.to_string()))?;
+        let mut question = Question::new(call_id, title, choices);
+        question.content = text.into_iter().map(ToolContent::text).collect();
+        let (agent, session) = (self.running()?.clone(), session.get().session.clone());
+        let caller = future::caller(py)?;
+        future::spawn(py, &self.bridge, async move {
+            let _unhurried = Pause::of(caller);
+            Ok(agent.ask(&session, question).await?.show())
+        })
     }
 
     /// Asks a model something beside the conversation: a dict with `message`, `usage`. Nothing of it is shown or logged.
@@ -161,7 +189,9 @@ impl AcpAgent {
             Some(model) => Some(model.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?),
             None => session.model(),
         };
+        let caller = future::caller(py)?;
         future::spawn(py, &self.bridge, async move {
+            let _unhurried = Pause::of(caller);
             let wanted = wanted.ok_or_else(|| RunError::new("the session has no model"))?;
             let model = agent.model(&wanted);
             let model = model.ok_or_else(|| RunError::new(format!("no provider for {wanted}")))?;
@@ -186,12 +216,17 @@ impl AcpAgent {
         if own.served.set(()).is_err() {
             return Err(PyRuntimeError::new_err("the agent runs already, or has run"));
         }
+        crate::plugin::name_installed(py);
         let (bridge, overrides, attributes) = (own.bridge.clone(), own.overrides.clone(), own.attributes.clone());
         future::spawn(py, &own.bridge, async move {
             let agent = crow::agent(bridge.plugins.clone(), overrides).await?;
             attributes.tell(&agent);
             bridge.meet(&agent);
             crow::serve_apart(agent).await?;
+            if Courier::get().answers().await.is_err() {
+                // A plugin holds the program's own loop up, perhaps for ever: nobody else could end it.
+                std::process::exit(0);
+            }
             Ok(Plain::NOTHING)
         })
     }

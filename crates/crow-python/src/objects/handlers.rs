@@ -36,7 +36,7 @@ fn ask(
 ) -> Reply {
     let (function, owner) = (function.clone(), bridge.clone());
     let session = session.map(|session| session.id().to_owned());
-    let chain = crow_acp::crow_hooks::Chain::current();
+    let (chain, task) = (crow_acp::crow_hooks::Chain::current(), tokio::task::try_id());
     Reply::to(bridge, port, move |py, answer| {
         let args = args.iter().map(|arg| arg.show(py, &owner)).collect::<PyResult<Vec<_>>>()?;
         let done = Done::new(py, move |py, result| {
@@ -45,7 +45,7 @@ fn ask(
             let _ = answer.send(outcome);
         })?;
         let runtime = py.import("crow_acp._runtime")?;
-        let chain = Bound::new(py, crate::future::CallChain(chain))?;
+        let chain = Bound::new(py, crate::future::CallChain { chain, task })?;
         let args = PyTuple::new(py, args)?;
         let handle = runtime.call_method1("call", (function.bind(py), args, session, chain, done))?;
         Ok((!handle.is_none()).then(|| handle.unbind()))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crow_acp::{Message, ModelId, Notice, Origin, Part, Role, Session, Severity};
+use crow_acp::{Message, ModelId, Notice, Origin, Part, Role, Session, Severity, ToolContent, ToolProgress};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -187,6 +187,19 @@ impl PySession {
         let notice = notice(title, severity, description)?;
         py.detach(|| self.session.notify(notice));
         Ok(())
+    }
+
+    /// Shows the user how far a running tool call is: its title, what there is to see so far.
+    #[pyo3(signature = (call_id, *, title=None, text=None))]
+    fn progress(&self, py: Python<'_>, call_id: &str, title: Option<String>, text: Option<String>) {
+        py.detach(|| {
+            if let Some(title) = title {
+                self.session.tool_progress(call_id, ToolProgress::Title(title));
+            }
+            if let Some(text) = text {
+                self.session.tool_progress(call_id, ToolProgress::Content(vec![ToolContent::text(text)]));
+            }
+        });
     }
 
     /// The value of an option, `model` and `mode` included.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crow_acp::{
-    Command, CommandCall, CommandReply, ConfigOption, Message, Mode, OptionChange, OptionValue, ProviderDescriptor,
+    Choice, ChoiceKind, Command, CommandCall, CommandReply, ConfigOption, Message, Mode, OptionChange, OptionValue, ProviderDescriptor,
     ToolDescriptor,
 };
 use serde_json::{Value as Json, json};
@@ -133,6 +133,26 @@ impl Read for OptionValue {
         let id = fields.text("id")?;
         let name = fields.text_or("name", &id)?;
         Ok(Self::new(id, name))
+    }
+}
+
+/// A text is a choice that allows.
+impl Read for Choice {
+    fn read(plain: Plain) -> Result<Self, Misfit> {
+        if let Plain::Json(Json::String(id)) = plain {
+            return Ok(Self::new(id.as_str(), id.as_str(), ChoiceKind::AllowOnce));
+        }
+        let mut fields = Fields::of("a choice: text, or a dict with `id`, `name` and `kind`", plain)?;
+        let id = fields.text("id")?;
+        let name = fields.text_or("name", &id)?;
+        let kind = match fields.text_or("kind", "allow_once")?.as_str() {
+            "allow_once" => ChoiceKind::AllowOnce,
+            "allow_always" => ChoiceKind::AllowAlways,
+            "reject_once" => ChoiceKind::RejectOnce,
+            "reject_always" => ChoiceKind::RejectAlways,
+            other => return Err(Misfit::new(format!("there is no kind of choice `{other}`"))),
+        };
+        Ok(Self::new(id, name, kind))
     }
 }
 
