@@ -118,8 +118,13 @@ fn own() -> Result<PathBuf, Failed> {
     let wheels = wheel::build(&["crow-hooks", "pluggy"], &pythons, true)?;
     let pluggy = sdist(&SUITES[0])?;
     for (minor, python) in &pythons {
-        let venv =
-            environment(&format!("own-3.{minor}"), python, &["pytest==9.2.0".to_owned()], &wheels, &["crow-hooks"])?;
+        let venv = environment(
+            &format!("own-3.{minor}"),
+            python,
+            &["pytest==9.2.0".to_owned()],
+            &wheels,
+            &["crow-hooks", "pluggy==1.7.0+crow"],
+        )?;
         let mut own = command(venv.join("bin/python"));
         own.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "python/crow-hooks"]);
         step(&format!("crow_hooks' own tests on CPython 3.{minor}"), &mut own)?;
@@ -228,7 +233,13 @@ fn environment(
         let mut own = install();
         own.args(["--no-deps", "--reinstall", "--no-index", "--find-links"]).arg(wheels);
         own.args(ours);
-        quiet(own, "uv pip install")
+        quiet(own, "uv pip install")?;
+        if ours.len() > 1 {
+            let mut whose = command(venv.join("bin/python"));
+            whose.args(["-c", "import pluggy, crow_hooks; assert pluggy.HookCaller is crow_hooks.HookCaller"]);
+            quiet(whose, "crow_hooks in pluggy's place")?;
+        }
+        Ok(())
     })?;
     Ok(venv)
 }
