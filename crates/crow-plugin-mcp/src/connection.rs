@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use crow_acp::Agent;
 use rmcp::RoleClient;
-use rmcp::service::{ClientInitializeError, Peer, RunningService, ServiceError, serve_client};
+use rmcp::model::{ProtocolVersion, SubscriptionFilter};
+use rmcp::service::{
+    ClientInitializeError, ClientLifecycleMode, Peer, RunningService, ServiceError, serve_client_with_lifecycle,
+};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -205,6 +208,7 @@ impl Connection {
         let farewell = service.cancellation_token();
         self.phase.send_replace(Phase::Ready(Live { peer: peer.clone(), lists: Arc::new(lists) }));
         hub.offers_changed(self, agent).await;
+        let _listening = self.listen(&peer);
         let mut closed = Box::pin(service.waiting());
         loop {
             let exited = async {
@@ -249,13 +253,29 @@ impl Connection {
         }
     }
 
+    /// Hears of changed lists from a server that tells only who asked to be told. Others tell anyway.
+    fn listen(&self, peer: &Peer<RoleClient>) -> Option<tokio_util::task::AbortOnDropHandle<()>> {
+        let tells_anyway = peer.peer_info().is_none_or(|info| info.protocol_version.has_initialize());
+        if tells_anyway {
+            return None;
+        }
+        let (peer, router) = (peer.clone(), Arc::clone(&self.router));
+        Some(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+            let wanted = SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().build();
+            let Ok(mut news) = peer.listen(wanted).await else { return };
+            while let Ok(Some(_)) = news.next().await {
+                router.lists.notify_one();
+            }
+        })))
+    }
+
     /// Starts the server, shakes hands and asks what it has, all within the time that is allowed.
     async fn begin(&self) -> Result<(RunningService<RoleClient, Handler>, Option<Process>, Lists), String> {
         let mut process = None;
         let begun = timeout(self.connect_timeout, self.connect(&mut process)).await;
         let why = match begun {
             Ok(Ok((service, lists))) => return Ok((service, process, lists)),
-            Ok(Err(Hitch::Refused(why))) => why,
+            Ok(Err(Hitch::Refused(why) | Hitch::Hopeless(why))) => why,
             Ok(Err(Hitch::Broken(why))) => {
                 // How it left says more than that it has.
                 let ending = match &mut process {
@@ -273,27 +293,45 @@ impl Connection {
         &self,
         process: &mut Option<Process>,
     ) -> Result<(RunningService<RoleClient, Handler>, Lists), Hitch> {
-        let service = match &self.spec {
-            Spec::Stdio { command, roots, .. } => {
-                let (started, stdin, stdout) = Process::start(&self.spec)
-                    .map_err(|error| Hitch::Refused(format!("`{}` cannot be started: {error}", command.display())))?;
-                *process = Some(started);
-                let handler = Handler::new(Arc::clone(&self.router), roots.clone());
-                serve_client(handler, Stdio::new(stdin, stdout, Arc::clone(&self.remarks))).await
+        let greeted = self.greet(process, ClientLifecycleMode::Initialize).await;
+        let service = match greeted {
+            // It may be one that is past greetings. Anew, because some leave when they are spoken to in the wrong way.
+            Err(Hitch::Refused(why)) => {
+                let preferred_versions = vec![ProtocolVersion::NO_INITIALIZE];
+                let mode = ClientLifecycleMode::Discover { preferred_versions };
+                self.greet(process, mode).await.map_err(|_| Hitch::Hopeless(why))?
             }
-            Spec::Http { url, headers } => {
-                let transport = http::transport(url, headers).map_err(Hitch::Refused)?;
-                let handler = Handler::new(Arc::clone(&self.router), Vec::new());
-                serve_client(handler, Paced::new(transport, Arc::clone(&self.remarks))).await
-            }
+            greeted => greeted?,
         };
-        let service = service.map_err(|error| no_handshake(&error))?;
         let lists = Lists::of(service.peer(), self.max_tools, &self.remarks).await;
         let lists = lists.map_err(|error| {
             let why = format!("its tools cannot be listed: {}", told(&error));
-            if matches!(error, ServiceError::TransportClosed) { Hitch::Broken(why) } else { Hitch::Refused(why) }
+            if matches!(error, ServiceError::TransportClosed) { Hitch::Broken(why) } else { Hitch::Hopeless(why) }
         })?;
         Ok((service, lists))
+    }
+
+    /// Starts the server, or opens the connection, and says hello in one of two ways.
+    async fn greet(
+        &self,
+        process: &mut Option<Process>,
+        mode: ClientLifecycleMode,
+    ) -> Result<RunningService<RoleClient, Handler>, Hitch> {
+        let service = match &self.spec {
+            Spec::Stdio { command, roots, .. } => {
+                let (started, stdin, stdout) = Process::start(&self.spec)
+                    .map_err(|error| Hitch::Hopeless(format!("`{}` cannot be started: {error}", command.display())))?;
+                *process = Some(started);
+                let handler = Handler::new(Arc::clone(&self.router), roots.clone());
+                serve_client_with_lifecycle(handler, Stdio::new(stdin, stdout, Arc::clone(&self.remarks)), mode).await
+            }
+            Spec::Http { url, headers } => {
+                let transport = http::transport(url, headers).map_err(Hitch::Hopeless)?;
+                let handler = Handler::new(Arc::clone(&self.router), Vec::new());
+                serve_client_with_lifecycle(handler, Paced::new(transport, Arc::clone(&self.remarks)), mode).await
+            }
+        };
+        service.map_err(|error| no_handshake(&error))
     }
 
     /// What the server itself said of its end goes with ours.
@@ -307,8 +345,10 @@ impl Connection {
 
 /// Why a connection did not come about.
 enum Hitch {
-    /// We know why.
+    /// The server would not have our greeting.
     Refused(String),
+    /// We know why, and another try would end the same way.
+    Hopeless(String),
     /// The server was there and then was not.
     Broken(String),
 }
@@ -322,7 +362,7 @@ fn no_handshake(error: &ClientInitializeError) -> Hitch {
             Hitch::Refused(format!("it refuses us: {}", text::short(&error.message)))
         }
         ClientInitializeError::ExpectedInitResponse(_) | ClientInitializeError::ExpectedInitResult(_) => {
-            Hitch::Refused("it answers `initialize` with something else".into())
+            Hitch::Hopeless("it answers `initialize` with something else".into())
         }
         ClientInitializeError::TransportError { error, .. } => {
             let mut cause: &dyn std::error::Error = &*error.error;
@@ -331,7 +371,7 @@ fn no_handshake(error: &ClientInitializeError) -> Hitch {
             }
             Hitch::Broken(format!("it cannot be reached: {}", text::short(&cause.to_string())))
         }
-        other => Hitch::Refused(text::short(&other.to_string())),
+        other => Hitch::Hopeless(text::short(&other.to_string())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crow_acp::{
-    Agent, Command, Config, ConfigError, CrowHooks, EndReason, Session, ToolDescriptor, hookimpls,
+    Agent, Command, Config, ConfigError, CrowHooks, EndReason, Notice, Session, Severity, ToolDescriptor, hookimpls,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -63,7 +63,11 @@ impl CrowHooks for McpServers {
     /// Finds out which servers there are. They start beside everything else, so that nobody waits for them here; without
     /// a client at the other end they start when there is something to do.
     async fn on_session_start(&self, agent: &Agent, session: &Session) -> Result<(), ConfigError> {
-        let settings = Settings::read(&session.config())?;
+        let settings = Settings::read(&session.config()).or_else(|error| {
+            // The user's own were checked when the agent started: it is the project's that do not fit.
+            session.notify(Notice::new(Severity::Warning, format!("{error}; the project's MCP settings are ignored")));
+            Settings::read(&agent.config())
+        })?;
         let unused = self.hub.open(agent, session, &settings);
         agent.spawn(async move { stop(unused).await });
         for connection in connections(&self.hub, session) {
@@ -91,13 +95,13 @@ impl CrowHooks for McpServers {
     }
 
     /// Waits a little for servers that are still starting: tools that come in the middle of a run cost the model's cache.
-    async fn before_run(&self, agent: &Agent, session: &Session) -> Result<(), ConfigError> {
+    async fn before_run(&self, agent: &Agent, session: &Session) {
         let connections = connections(&self.hub, session);
         if connections.is_empty() {
-            return Ok(());
+            return;
         }
         self.start(agent, session);
-        let wait = Settings::read(&session.config())?.wait();
+        let wait = Settings::read(&session.config()).unwrap_or_default().wait();
         let all = async {
             for connection in &connections {
                 connection.settled().await;
@@ -109,7 +113,6 @@ impl CrowHooks for McpServers {
         if tools::of(&self.hub.members(session)).iter().any(|tool| !known.contains(&tool.name)) {
             agent.refresh_session(session).await;
         }
-        Ok(())
     }
 
     async fn on_session_end(&self, session: &Session, reason: &EndReason) {

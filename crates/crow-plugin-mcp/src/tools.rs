@@ -115,7 +115,11 @@ impl Remote {
         cx: &ToolContext,
         call: &ToolCall,
     ) -> Result<rmcp::model::CallToolResult, ToolError> {
-        let failed = |what: &str| ToolError::new(format!("the MCP server `{}`: {what}", self.connection.name()));
+        let failed = |what: &str| {
+            let text = format!("the MCP server `{}`: {what}", self.connection.name());
+            // Its last words may hold what it was given.
+            ToolError::new(cx.agent.secrets().scrub(&text))
+        };
         let mut params = CallToolRequestParams::new(self.tool.clone());
         if let Value::Object(arguments) = &call.arguments {
             params = params.with_arguments(arguments.clone());

@@ -58,6 +58,14 @@ async fn one_that_dies_is_reported_and_started_once_more_and_not_again() {
 }
 
 #[tokio::test]
+async fn one_of_the_newest_protocol_is_spoken_to_in_it() {
+    let stage = Stage::new("").await;
+    let session = stage.session(vec![stage.odd("modern")]).await;
+    let outcome = stage.call(&session, "mcp__modern__echo", json!({ "text": "hi" })).await;
+    assert_eq!(outcome.text, "echo: hi", "{:?}", stage.notices());
+}
+
+#[tokio::test]
 async fn nonsense_is_passed_over_and_named() {
     let stage = Stage::new("").await;
     let session = stage.session(vec![stage.odd("nonsense")]).await;

@@ -125,6 +125,9 @@ for line in sys.stdin:
     id, method, params = message.get("id"), message.get("method"), message.get("params") or {}
     if method == "initialize":
         log("roots" if "roots" in params["capabilities"] else "no roots")
+        if MODE == "modern":
+            send({"id": id, "error": {"code": -32601, "message": "there is no initialize"}})
+            sys.exit(0)
         if MODE == "refuse":
             send({"id": id, "error": {"code": -32602, "message": "you are too old"}})
             continue
@@ -135,6 +138,13 @@ for line in sys.stdin:
             "capabilities": {"tools": {"listChanged": True}, "prompts": {}},
             "serverInfo": {"name": "odd", "version": MODE},
         }})
+    elif method == "server/discover" and MODE == "modern":
+        send({"id": id, "result": {
+            "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0, "cacheScope": "private",
+            "capabilities": {"tools": {"listChanged": True}},
+        }})
+    elif method == "tools/list" and MODE == "modern":
+        send({"id": id, "result": {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", **pages(None)}})
     elif method == "tools/list":
         if MODE == "late":
             time.sleep(1)
