@@ -144,7 +144,8 @@ fn what_a_project_brings_along_is_off_until_crow_trust() {
 
     // The open session sees it with its next prompt.
     assert!(call().contains("not in this house"));
-    let told: serde_json::Value = serde_json::from_str(&stage.sandbox.read("seen.json").expect("it ran")).expect("JSON");
+    let told: serde_json::Value =
+        serde_json::from_str(&stage.sandbox.read("seen.json").expect("it ran")).expect("JSON");
     assert_eq!((&told["tool_name"], &told["tool_input"]["command"]), (&json!("Bash"), &json!("echo it ran")));
 
     // A script that changes is not run before the user has seen it.
