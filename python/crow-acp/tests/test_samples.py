@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from acp_client import AcpClient
 from conftest import Place
 from model_server import ModelServer, say, texts
 
@@ -64,7 +65,7 @@ def lines(place: Place) -> list[str]:
     return (place.root / "out").read_text().splitlines()
 
 
-def start(place: Place, program: str):
+def start(place: Place, program: str) -> AcpClient:
     """Starts a program whose plugins write to a file."""
     return place.run(program, OUT=str(place.root / "out"))
 
