@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crow_acp::{Agent, ConfigError};
+use crow_acp::{Agent, ConfigError, Secret};
 
 use crate::settings::Settings;
+use crate::store::postgres::Postgres;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -37,17 +38,24 @@ pub(crate) struct Library {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Database {
     File(PathBuf),
+    /// Its address, with a password perhaps.
+    Server(Secret),
 }
 
 impl Database {
     /// What the settings name, for a given `CROW_HOME`.
     pub(crate) fn of(settings: &Settings, home: &Path) -> Self {
-        Self::File(home.join(&settings.database))
+        let named = settings.database.trim();
+        if ["postgres://", "postgresql://"].iter().any(|scheme| named.starts_with(scheme)) {
+            return Self::Server(Secret::new(named));
+        }
+        Self::File(home.join(named))
     }
 
     fn open(&self) -> Result<Box<dyn Store>, StoreError> {
         match self {
             Self::File(path) => Ok(Box::new(Sqlite::open(path)?)),
+            Self::Server(url) => Ok(Box::new(Postgres::open(url.expose())?)),
         }
     }
 }
@@ -78,7 +86,11 @@ impl Library {
         }
         // Where it is does not depend on the project.
         let config = agent.config();
-        let library = Arc::new(Self::new(Database::of(&Settings::of(&config)?, config.home())));
+        let database = Database::of(&Settings::of(&config)?, config.home());
+        if let Database::Server(url) = &database {
+            agent.secrets().add(url.expose());
+        }
+        let library = Arc::new(Self::new(database));
         agent.insert(Arc::clone(&library));
         Ok(library)
     }

@@ -1,5 +1,6 @@
 //! Where pieces of documents are kept and found: one trait, in a file of one's own or on a server.
 
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(test)]
 mod tests;

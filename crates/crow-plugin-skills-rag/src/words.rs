@@ -6,12 +6,12 @@ use std::collections::HashSet;
 const MOST: usize = 64;
 
 /// Words that tell nothing of what a prompt is about.
-const STOP: &str = "a about after all also am an and any are as at be because been before being below between both but by can \
-    cannot could did do does doing don down during each explain few for from further get give go had has have having he her here hers \
-    him his how i if in into is it its itself just let like make me more most my need no nor not now of off on once only \
-    or other our out over own please same she should show so some such tell than that the their them then there these they this \
+const STOP: &str = "a about after again ahead all also am an and any are as at be because been before being below between both but by can \
+    cannot continue could did do does doing done don down during each explain few for from further get give go going had has have having he hello her here hers hi \
+    him his how i if in into is it its itself just keep let like make me more most my need next no nor not now of off ok okay on once only \
+    or other our out over own please proceed same she should show so some such tell than thank thanks that the their them then there these they this \
     those through to too under until up us use using very want was we were what when where which while who whom why will \
-    with would you your yours";
+    with would yeah yes you your yours";
 
 /// A text as the index takes it: each character of scripts without spaces is a word of its own, and names that are
 /// written in one (`parseConfig`) are followed by their parts.

@@ -423,6 +423,44 @@ async fn a_model_directory_embeds_offline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_index_may_be_on_a_server() {
+    let Some(postgres) = crow_tests::Postgres::start_with("vector") else { return };
+    let url = postgres.database();
+    let config = format!("{DOCUMENTS}database = \"{url}\"\nmin_similarity = 0.8\nembedding_model = \"model\"\n");
+    let place = Fixture::with(&config, |root| model(&root.join("home/model"), false)).await;
+    place.write("docs/guide.md", GUIDE);
+    place.write("docs/a.md", "All about kittens.\n");
+    let session = place.session().await;
+    let request = place.prompt(&session, "How is the staging cluster deployed?").await;
+    assert!(injected(&request)[0].contains("frobnicate"), "{:?}", request.messages);
+    let mut found = Vec::new();
+    for _ in 0..100 {
+        found = injected(&place.prompt(&session, "cats?").await);
+        if found.len() > 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(found[1].contains("kittens"), "{found:?}");
+    assert!(place.notices().is_empty(), "{:?}", place.notices());
+    assert!(!place.home.join("skills.db").exists());
+    place.agent.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_told_once_without_its_password() {
+    let url = "postgresql://me:planted-secret@127.0.0.1:1/crow";
+    let place = Fixture::new(&format!("{DOCUMENTS}database = \"{url}\"\n")).await;
+    place.write("docs/guide.md", GUIDE);
+    let session = place.session().await;
+    assert!(injected(&place.prompt(&session, "How is the staging cluster deployed?").await).is_empty());
+    place.prompt(&session, "And now?").await;
+    let notices = place.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("documents cannot be searched") && !notices[0].contains("planted"), "{notices:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_directory_that_is_none_is_told_and_words_carry_on() {
     let place = Fixture::new(&format!("{DOCUMENTS}embedding_model = \"nowhere\"\n")).await;
     place.write("docs/guide.md", GUIDE);

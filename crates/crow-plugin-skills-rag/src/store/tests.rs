@@ -70,8 +70,8 @@ fn vectors(store: &mut dyn Store) {
     assert_eq!(pieces.len(), 5);
     assert_eq!(pieces[0].1, "Guide\nrockets need oxygen and fuel");
     assert_eq!(store.without_vector(&roots(&["a"]), pieces[1].0, 2).unwrap(), pieces[2..4]);
-    store.set_embedder(&[0.5, -2.0]).unwrap();
-    assert_eq!(store.embedder().unwrap(), Some(vec![0.5, -2.0]));
+    store.set_embedder(&[0.5, -2.0, 0.0]).unwrap();
+    assert_eq!(store.embedder().unwrap(), Some(vec![0.5, -2.0, 0.0]));
     let vector = |n: usize| vec![1.0 - n as f32 * 0.25, n as f32 * 0.25, 0.0];
     let all: Vec<(i64, Vec<f32>)> = pieces.iter().zip(0..).map(|((id, _), n)| (*id, vector(n))).collect();
     store.add_vectors(&all[..4]).unwrap();
