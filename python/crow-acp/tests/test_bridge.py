@@ -86,14 +86,17 @@ def test_rust_and_python_stand_in_one_order(place: Place) -> None:
     place.plugin(
         "order",
         """
+        SEEN = []
+
         class Plugin:
             @hookimpl(tryfirst=True, specname="system_prompt")
             def first(self, sections):
                 log("first", len(sections))
+                SEEN.append(sections)
 
             @hookimpl(trylast=True, specname="system_prompt")
             async def last(self, sections):
-                log("last", len(sections) > 0)
+                log("last", len(sections) > 0, sections is SEEN[-1])
                 sections.append({"id": "extra", "text": "Be brief.", "scope": "static"})
 
             @hookimpl(after="system-prompt")
@@ -104,7 +107,7 @@ def test_rust_and_python_stand_in_one_order(place: Place) -> None:
     client = place.crow()
     client.prompt(client.new_session(), "hello")
     # The built-in plugin's sections come between.
-    assert place.lines() == ["first 0", "last True"]
+    assert place.lines() == ["first 0", "last True True"], "the very list has Rust's sections in it"
     assert "Be brief." in texts(place.model.requests[0], "system")[0]
     listed = place.command("hooks", "system_prompt").stdout
     at = [listed.index(line) for line in ("order", "system-prompt")]

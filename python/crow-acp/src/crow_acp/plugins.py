@@ -46,13 +46,55 @@ def ReplayHook() -> BuiltIn:  # noqa: N802
     return BuiltIn("replay")
 
 
+def AnalyticsHook() -> BuiltIn:  # noqa: N802
+    """Counts tokens, money and time; budgets."""
+    return BuiltIn("analytics")
+
+
+def CheckpointsHook() -> BuiltIn:  # noqa: N802
+    """Keeps what files were; `/undo` brings them back."""
+    return BuiltIn("checkpoints")
+
+
+def CommandHooksHook() -> BuiltIn:  # noqa: N802
+    """Runs commands when something happens (`hooks.json`)."""
+    return BuiltIn("command-hooks")
+
+
+def GenaiHook() -> BuiltIn:  # noqa: N802
+    """Models behind the protocols of Anthropic, OpenAI Responses, Gemini and Ollama."""
+    return BuiltIn("genai")
+
+
+def McpHook() -> BuiltIn:  # noqa: N802
+    """Tools and prompts of MCP servers."""
+    return BuiltIn("mcp")
+
+
+def SkillsRagHook() -> BuiltIn:  # noqa: N802
+    """Skills, and documents found when they are needed."""
+    return BuiltIn("skills-rag")
+
+
+def SlashCommandsHook() -> BuiltIn:  # noqa: N802
+    """Markdown files as slash commands."""
+    return BuiltIn("slash-commands")
+
+
 __all__ = [
+    "AnalyticsHook",
+    "CheckpointsHook",
+    "CommandHooksHook",
     "CompactionHook",
+    "GenaiHook",
+    "McpHook",
     "OpenAIHook",
     "PermissionsHook",
     "PersistenceHook",
     "ReplayHook",
     "RetryHook",
+    "SkillsRagHook",
+    "SlashCommandsHook",
     "SystemPromptHook",
     "ToolsHook",
 ]
