@@ -235,6 +235,6 @@ fn adopt_forks(stable: &mut Value, unstable: &Value) {
     for name in ["ForkSessionResponse", "SessionForkCapabilities"] {
         stable["$defs"][name] = unstable["$defs"][name].clone();
     }
-    let fork = |root: &Value| root["$defs"]["SessionCapabilities"]["properties"]["fork"].clone();
-    stable["$defs"]["SessionCapabilities"]["properties"]["fork"] = fork(unstable);
+    let capability = &unstable["$defs"]["SessionCapabilities"]["properties"]["fork"];
+    stable["$defs"]["SessionCapabilities"]["properties"]["fork"] = capability.clone();
 }

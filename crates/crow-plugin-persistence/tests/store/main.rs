@@ -67,6 +67,7 @@ on_both! {
     a_session_goes_on_in_another_process
     sessions_are_put_in_whole_and_once
     anything_a_person_can_type_is_stored
+    many_events_at_once_are_as_many_one_by_one
 }
 
 async fn a_session_comes_back_as_it_was(place: Place) {
@@ -504,5 +505,37 @@ async fn anything_a_person_can_type_is_stored(place: Place) {
     assert_eq!(events[0], user(1, "\0\u{1}\u{7f}\u{ffff}"));
     assert_eq!(events[2], user(3, &long));
     assert_eq!(place.archive().search("word", 10).unwrap().len(), 1);
+    place.check_invariants();
+}
+
+async fn many_events_at_once_are_as_many_one_by_one(place: Place) {
+    let store = place.store();
+    store.start_session(summary("s"));
+    store.commit("s", user(1, "before")).await.unwrap();
+    store.append("s", answer(2, Message::assistant("x")));
+    store.flush().await.unwrap();
+    // Longer than any batch, with a prompt that is taken back in the middle of it and one from before it.
+    let mut events = vec![Event::new(3, 30, EventKind::Refused { excluded: 1, reason: "no".into() })];
+    events.push(user(4, "one"));
+    events.push(answer(5, Message::assistant("1")));
+    events.push(user(6, "two"));
+    events.push(Event::new(7, 70, EventKind::Refused { excluded: 6, reason: "no".into() }));
+    events.extend((8..1300).map(|seq| answer(seq, Message::assistant(format!("answer {seq}")))));
+    for event in &events {
+        store.append("s", event.clone());
+    }
+    store.flush().await.unwrap();
+    assert_eq!(
+        place.text("SELECT string_agg(CAST(seq AS text), ' ' ORDER BY seq) FROM messages WHERE excluded"),
+        "1 2 6"
+    );
+    assert_eq!(place.number("SELECT prompts FROM sessions"), 3);
+    assert_eq!(place.number("SELECT output_tokens FROM sessions"), 10 * 1294);
+    place.check_invariants();
+    let fork = store.fork("s", "f").await.unwrap().unwrap();
+    assert_eq!(fork.events.len(), 1299);
+    assert_eq!(place.archive().record("f").unwrap().unwrap().events, fork.events);
+    let of = |id: &str| place.text(&format!("SELECT cost * 1000000 + prompts FROM sessions WHERE id = '{id}'"));
+    assert_eq!(of("f"), of("s"));
     place.check_invariants();
 }
