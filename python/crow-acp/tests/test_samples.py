@@ -7,6 +7,7 @@ filled in here and nothing else.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from acp_client import AcpClient
 from conftest import Place
@@ -296,6 +297,16 @@ def test_self_injection(place: Place, model: ModelServer) -> None:
     assert "Turn complete." in json.dumps(model.requests[1]["messages"])
     client.close()
     assert lines(place) == ["modified"]
+
+
+def test_the_readmes_sample(place: Place, model: ModelServer) -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text()
+    source = text.split("```python\nfrom crow_acp import hookimpl\n")[1].split("```")[0]
+    client = start(place, with_plugins(source, registered="NoSecrets()"))
+    session = client.new_session()
+    client.prompt(session, "my key is sk-123")
+    assert "that looks like a secret key" in client.text() + client.notices()
+    assert model.requests == []
 
 
 ILLEGAL = """
