@@ -610,8 +610,8 @@ mod tests {
         refused(
             &["sessions", "lsit"],
             expect![[r#"
-            crow: `crow sessions lsit`: expected list, show, search, export, fork, delete, prune; did you mean `list`?
-              `crow sessions --help` explains it."#]],
+                crow: `crow sessions lsit`: expected list, show, search, export, fork, undo, delete, prune; did you mean `list`?
+                  `crow sessions --help` explains it."#]],
         );
         refused(
             &["run", "x", "--model"],
