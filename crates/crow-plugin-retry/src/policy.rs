@@ -147,6 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn every_key_is_read() {
+        let read = |text: &str| {
+            let text = format!("[plugins.retry]\n{text}\n");
+            crow_acp::Config::from_toml("/home/ada/.crow", &text).unwrap().plugin::<Policy>("retry")
+        };
+        let policy = read("attempts = 2\nbase_delay = 0.25\nmax_delay = 3\nmax_total = 4").unwrap();
+        let ms = Duration::from_millis;
+        let wanted = Policy { attempts: 2, base_delay: ms(250), max_delay: ms(3_000), max_total: ms(4_000) };
+        assert_eq!(policy, wanted);
+        for wrong in ["attempts = 0", "base_delay = -1", "max_delay = 'long'", "max_totl = 1"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_user_reads_how_often_and_when() {
         let wanted =
             Decision::Retry { after: Duration::from_secs(8), notice: "retrying 5/5 in 8 s: it said no".into() };
