@@ -87,7 +87,8 @@ impl CrowHooks for SkillsRag {
         sections.push(Section::new("skills", NAME, Scope::Session, text.clone()));
     }
 
-    #[hookimpl(tryfirst)]
+    // It has limits of its own, which leave the prompt alone; the budget would refuse it.
+    #[hookimpl(tryfirst, budget = "60s")]
     async fn before_run(&self, agent: &Agent, session: &Session, user_input: &str) {
         let Some(shelf) = Shelf::of(session) else { return };
         if shelf.settings.retrieve && shelf.settings.top_k > 0 {

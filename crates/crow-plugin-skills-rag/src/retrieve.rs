@@ -2,17 +2,28 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crow_acp::{Agent, Location, Session, ToolCallUpdate, ToolContent, ToolKind, ToolState, Update};
 
 use crate::NAME;
 use crate::settings::BYTES_PER_TOKEN;
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, Trouble};
 use crate::store::Piece;
 
-/// Looks for what fits the prompt, and puts it in.
-pub(crate) async fn retrieve(agent: &Agent, session: &Session, shelf: &std::sync::Arc<Shelf>, prompt: &str) {
+/// How long the search itself may take: a database that does not answer must not keep a prompt from the model.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks for what fits the prompt, and puts it in. What takes too long is left out.
+pub(crate) async fn retrieve(agent: &Agent, session: &Session, shelf: &Arc<Shelf>, prompt: &str) {
+    let own = Duration::from_millis(shelf.settings.wait_ms + shelf.settings.embed_timeout_ms);
+    if tokio::time::timeout(own + PATIENCE, find(agent, session, shelf, prompt)).await.is_err() {
+        shelf.tell(session, Trouble::Search, "documents cannot be searched: the index does not answer".into());
+    }
+}
+
+async fn find(agent: &Agent, session: &Session, shelf: &Arc<Shelf>, prompt: &str) {
     let settings = &shelf.settings;
     let indexed = shelf.refresh(agent, session);
     // What is not there in time is there for the next prompt.
@@ -20,7 +31,7 @@ pub(crate) async fn retrieve(agent: &Agent, session: &Session, shelf: &std::sync
     let least = (settings.min_score, settings.min_similarity);
     let pieces = match shelf.search(agent, session, prompt, least).await {
         Ok(pieces) => pieces,
-        Err(error) => return shelf.tell(session, format!("documents cannot be searched: {error}")),
+        Err(error) => return shelf.tell(session, Trouble::Search, format!("documents cannot be searched: {error}")),
     };
     let (_, listed) = shelf.listing(agent, session);
     let mut chosen: Vec<String> = Vec::new();

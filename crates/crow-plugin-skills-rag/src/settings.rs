@@ -71,6 +71,9 @@ impl Default for Settings {
 /// Bytes to a token, roughly.
 pub(crate) const BYTES_PER_TOKEN: usize = 4;
 
+/// The longest that a prompt may wait for one thing, in milliseconds.
+const LONGEST_WAIT: u64 = 20_000;
+
 impl Settings {
     /// What the configuration says.
     ///
@@ -96,6 +99,12 @@ impl Settings {
         }
         if !(50..=4_000).contains(&settings.chunk_tokens) {
             return wrong("chunk_tokens", "expected a number of tokens from 50 to 4000");
+        }
+        if settings.wait_ms > LONGEST_WAIT {
+            return wrong("wait_ms", "expected a number of milliseconds, 20000 at most");
+        }
+        if settings.embed_timeout_ms > LONGEST_WAIT {
+            return wrong("embed_timeout_ms", "expected a number of milliseconds, 20000 at most");
         }
         for (key, patterns) in [("paths", &settings.paths), ("llms_txt", &settings.llms_txt)] {
             if let Some(error) = patterns.iter().find_map(|pattern| crate::sources::check(pattern).err()) {
@@ -166,6 +175,8 @@ mod tests {
             "paths = [\"\"]",
             "llms_txt = [\"https://example.org/llms.txt\"]",
             "top_k = -1",
+            "wait_ms = 20001",
+            "embed_timeout_ms = 20001",
             "topk = 1",
         ] {
             let error = parse(wrong).expect_err(wrong).to_string();

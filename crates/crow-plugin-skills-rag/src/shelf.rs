@@ -36,6 +36,17 @@ const PROBE: &str = "Crow reads the documents of this project.";
 /// Two vectors of the probe that are this close come from one embedder, as a cosine.
 const SAME: f32 = 0.995;
 
+/// What may go wrong and leave the rest working.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Trouble {
+    /// There are too many documents.
+    TooMany,
+    /// The index cannot be used.
+    Search,
+    /// The embedder fails.
+    Embedder,
+}
+
 /// A session's skills and documents.
 pub(crate) struct Shelf {
     pub(crate) settings: Settings,
@@ -46,8 +57,8 @@ pub(crate) struct Shelf {
     listing: OnceLock<(String, usize)>,
     /// What was put in already.
     pub(crate) shown: Mutex<HashSet<String>>,
-    /// Failures are told once.
-    told: AtomicBool,
+    /// Each trouble is told once.
+    told: Mutex<HashSet<Trouble>>,
 }
 
 impl Shelf {
@@ -89,7 +100,7 @@ impl Shelf {
             settings,
             listing: OnceLock::new(),
             shown: Mutex::default(),
-            told: AtomicBool::new(false),
+            told: Mutex::default(),
         };
         session.insert(shelf);
         Ok(Self::of(session))
@@ -127,7 +138,7 @@ impl Shelf {
                     let _ = done.send(());
                     shelf.embed_pieces(&own, &session).await;
                 }
-                Err(error) => shelf.tell(&session, format!("documents cannot be searched: {error}")),
+                Err(error) => shelf.tell(&session, Trouble::Search, format!("documents cannot be searched: {error}")),
             }
         });
         indexed
@@ -151,7 +162,7 @@ impl Shelf {
                     "there are more documents than `max_files`, {}; the rest is left out",
                     self.settings.max_files
                 );
-                self.tell(session, title);
+                self.tell(session, Trouble::TooMany, title);
             }
             looked_at.insert(key, Instant::now());
         }
@@ -276,14 +287,18 @@ impl Shelf {
 
     fn embedder_failed(&self, session: &Session, error: &str) -> Option<Vec<f32>> {
         self.library.embedder_failed();
-        self.tell(session, format!("no embeddings ({error}); documents are found by their words alone"));
+        self.tell(
+            session,
+            Trouble::Embedder,
+            format!("no embeddings ({error}); documents are found by their words alone"),
+        );
         None
     }
 
-    /// Tells the user of something that fails, once.
-    pub(crate) fn tell(&self, session: &Session, title: String) {
+    /// Tells the user of a trouble, once.
+    pub(crate) fn tell(&self, session: &Session, trouble: Trouble, title: String) {
         tracing::warn!(session = session.id(), title);
-        if !self.told.swap(true, Ordering::Relaxed) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(trouble) {
             session.notify(Notice::new(Severity::Warning, format!("{NAME}: {title}")));
         }
     }

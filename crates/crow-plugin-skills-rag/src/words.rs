@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 /// Most words of a prompt that are looked up.
-const MOST: usize = 64;
+const MOST: usize = 32;
 
 /// Words that tell nothing of what a prompt is about.
 const STOP: &str = "a about after again ahead all also am an and any are as at be because been before being below between both but by can \
