@@ -157,7 +157,7 @@ impl Batch<'_> {
     pub(super) fn together(&mut self, client: &mut Client, changes: &[Change]) -> Result<Written, postgres::Error> {
         let mut written = Written::default();
         // One statement is a transaction of its own, and saves two round trips.
-        if matches!(changes, [Change::Session(_)] | [Change::Event { .. }]) {
+        if changes.len() == 1 {
             self.write(client, changes, &mut written)?;
             return Ok(written);
         }

@@ -262,7 +262,11 @@ async fn store(host: &Host) -> Check {
     let listed = host.agent.list_sessions(&SessionQuery::newest(1000)).await;
     host.agent.shutdown().await;
     match listed {
-        Ok(sessions) => Check::new("store", State::Ok, format!("{} sessions", sessions.len())),
+        Ok(sessions) => {
+            let place = plugins::archive(&host.agent).ok().flatten();
+            let place = place.map(|archive| format!(" in {}", archive.location())).unwrap_or_default();
+            Check::new("store", State::Ok, format!("{} sessions{place}", sessions.len()))
+        }
         Err(error) => Check::new("store", State::Error, error.message),
     }
 }

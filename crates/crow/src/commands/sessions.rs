@@ -150,10 +150,11 @@ fn private_file(path: &Path) -> std::io::Result<File> {
 }
 
 async fn fork(agent: &Agent, start: &str, json: bool) -> Result<(), Failure> {
-    let sessions = agent.list_sessions(&SessionQuery::newest(MOST)).await?;
-    let id = find(agent, start).await?;
-    let cwd = sessions.into_iter().find(|session| session.id == id).map(|session| session.cwd);
-    let setup = NewSession::new(cwd.unwrap_or(std::env::current_dir()?));
+    let record = record(agent, start).await?;
+    let id = record.summary.id;
+    // It may come from another machine.
+    let cwd = Some(record.summary.cwd).filter(|cwd| cwd.is_dir());
+    let setup = NewSession::new(cwd.map_or_else(std::env::current_dir, Ok)?);
     let copy = agent.fork_session(&id, setup).await.map_err(|error| Failure::failed(error.to_string()))?;
     if json {
         return say(&json!({ "session": copy.id(), "parent": id }).to_string());
@@ -198,6 +199,12 @@ async fn delete(agent: &Agent, starts: &[String]) -> Result<(), Failure> {
 /// # Errors
 /// There is none, or more than one.
 pub(crate) async fn find(agent: &Agent, start: &str) -> Result<String, Failure> {
+    // The built-in store finds it however many there are.
+    if let Some(archive) = plugins::archive(agent)?
+        && let Some(found) = archive.find(start).map_err(|error| Failure::failed(error.to_string()))?
+    {
+        return Ok(found.id);
+    }
     let sessions = agent.list_sessions(&SessionQuery::newest(MOST)).await?;
     let matching: Vec<&SessionSummary> = sessions.iter().filter(|session| session.id.starts_with(start)).collect();
     match matching.as_slice() {
