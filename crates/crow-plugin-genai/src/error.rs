@@ -25,7 +25,9 @@ pub(crate) fn read(protocol: Protocol, error: &Error) -> ProviderError {
         Error::Resolver { .. } | Error::RequiresApiKey { .. } | Error::NoAuthData { .. } => {
             ProviderError::new(Kind::Authentication, "wants a key")
         }
-        other => ProviderError::new(Kind::Protocol, format!("cannot be asked: {}", snippet(other.to_string().as_bytes()))),
+        other => {
+            ProviderError::new(Kind::Protocol, format!("cannot be asked: {}", snippet(other.to_string().as_bytes())))
+        }
     }
 }
 
@@ -37,7 +39,9 @@ fn of_call(error: &webc::Error) -> ProviderError {
             let what = format!("sent what is no answer of a model: {}", snippet(body.as_bytes()));
             ProviderError::new(Kind::Protocol, what)
         }
-        other => ProviderError::new(Kind::Protocol, snippet(other.to_string().as_bytes())),
+        error @ webc::Error::JsonValueExt(_) => {
+            ProviderError::new(Kind::Protocol, snippet(error.to_string().as_bytes()))
+        }
     }
 }
 

@@ -30,10 +30,8 @@ impl Genai {
         let ours = config.providers().iter().filter_map(|(name, provider)| {
             Protocol::named(&provider.protocol).map(|protocol| (name, provider, protocol))
         });
-        ours.map(|(name, provider, protocol)| {
-            Endpoint::new(name, protocol, provider, &self.clients, config.secrets())
-        })
-        .collect()
+        ours.map(|(name, provider, protocol)| Endpoint::new(name, protocol, provider, &self.clients, config.secrets()))
+            .collect()
     }
 }
 

@@ -37,11 +37,17 @@ pub(crate) fn conversation(protocol: Protocol, request: &Request) -> ChatRequest
         conversation.system = (!text.is_empty()).then_some(text);
     }
     if !request.tools.is_empty() {
-        conversation.tools = Some(request.tools.iter().map(|tool| {
-            Tool::new(tool.name.as_str())
-                .with_description(tool.description.as_str())
-                .with_schema(tool.input_schema.clone())
-        }).collect());
+        conversation.tools = Some(
+            request
+                .tools
+                .iter()
+                .map(|tool| {
+                    Tool::new(tool.name.as_str())
+                        .with_description(tool.description.as_str())
+                        .with_schema(tool.input_schema.clone())
+                })
+                .collect(),
+        );
     }
     conversation
 }
@@ -49,10 +55,8 @@ pub(crate) fn conversation(protocol: Protocol, request: &Request) -> ChatRequest
 /// Everything else.
 pub(crate) fn options(protocol: Protocol, request: &Request) -> ChatOptions {
     let parameters = &request.parameters;
-    let mut options = ChatOptions::default()
-        .with_capture_usage(true)
-        .with_capture_content(true)
-        .with_capture_tool_calls(true);
+    let mut options =
+        ChatOptions::default().with_capture_usage(true).with_capture_content(true).with_capture_tool_calls(true);
     let effort = parameters.reasoning_effort.as_deref();
     let shows = protocol.shows_reasoning(&request.model.id.name, request.model.reasoning || effort.is_some());
     options = options.with_capture_reasoning_content(shows);
@@ -192,7 +196,8 @@ fn assistant(protocol: Protocol, message: &Message, model: &str) -> Vec<ContentP
                 }
             }
             Part::ToolCall(call) => {
-                let signatures = of_calls.iter().filter(|(of, _)| *of == number).map(|(_, text)| text.clone()).collect();
+                let signatures =
+                    of_calls.iter().filter(|(of, _)| *of == number).map(|(_, text)| text.clone()).collect();
                 parts.push(ContentPart::ToolCall(self::call(protocol, call, signatures)));
                 number += 1;
             }

@@ -23,8 +23,7 @@ pub(crate) fn outcome(result: CallToolResult) -> ToolOutcome {
     {
         text = structured.to_string();
     }
-    let mut outcome =
-        if result.is_error == Some(true) { ToolOutcome::failed(text) } else { ToolOutcome::ok(text) };
+    let mut outcome = if result.is_error == Some(true) { ToolOutcome::failed(text) } else { ToolOutcome::ok(text) };
     outcome.raw_output = result.structured_content;
     outcome.content = shown;
     outcome
@@ -34,7 +33,9 @@ pub(crate) fn outcome(result: CallToolResult) -> ToolOutcome {
 fn words(block: &ContentBlock) -> String {
     match block {
         ContentBlock::Text(text) => text.text.clone(),
-        ContentBlock::Image(image) => format!("[a picture, {}, shown to the user]", size(&image.mime_type, &image.data)),
+        ContentBlock::Image(image) => {
+            format!("[a picture, {}, shown to the user]", size(&image.mime_type, &image.data))
+        }
         ContentBlock::Audio(audio) => format!("[sound, {}, left out]", size(&audio.mime_type, &audio.data)),
         ContentBlock::Resource(embedded) => match &embedded.resource {
             ResourceContents::TextResourceContents { uri, text, .. } => {
@@ -112,10 +113,7 @@ mod tests {
              <resource uri=\"file:///a\">\ninside\n</resource>\n[the resource file:///b, x/y, 3 bytes, left out]\n\
              [the resource `c` at file:///c: a link]\ntwo"
         );
-        assert_eq!(
-            outcome.content,
-            [ToolContent::Image { mime_type: "image/png".into(), data: "AAAAAAAA".into() }]
-        );
+        assert_eq!(outcome.content, [ToolContent::Image { mime_type: "image/png".into(), data: "AAAAAAAA".into() }]);
     }
 
     #[test]

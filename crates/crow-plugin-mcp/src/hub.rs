@@ -78,7 +78,8 @@ impl Hub {
         let members = wanted.into_iter().map(|wanted| {
             let connection = wanted.spec.map(|spec| {
                 let known = table.values().flat_map(|entry| entry.members.iter());
-                let same = known.filter_map(|member| member.connection.as_ref().ok()).find(|known| *known.spec() == spec);
+                let same =
+                    known.filter_map(|member| member.connection.as_ref().ok()).find(|known| *known.spec() == spec);
                 let new = |spec| Connection::new(&wanted.name, spec, settings.connect_timeout(), settings.max_tools);
                 same.cloned().unwrap_or_else(|| Arc::new(new(spec)))
             });
@@ -135,9 +136,8 @@ impl Hub {
     }
 
     fn users(&self, connection: &Connection) -> Vec<Session> {
-        let uses = |member: &Member| {
-            member.connection.as_ref().is_ok_and(|own| std::ptr::eq(Arc::as_ptr(own), connection))
-        };
+        let uses =
+            |member: &Member| member.connection.as_ref().is_ok_and(|own| std::ptr::eq(Arc::as_ptr(own), connection));
         let table = self.table();
         table.values().filter(|entry| entry.members.iter().any(uses)).map(|entry| entry.session.clone()).collect()
     }

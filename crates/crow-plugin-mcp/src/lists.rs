@@ -23,13 +23,11 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Asks for all there is. What is too much is left out and remarked.
-    pub(crate) async fn of(
-        peer: &Peer<RoleClient>,
-        max_tools: usize,
-        remarks: &Remarks,
-    ) -> Result<Self, ServiceError> {
+    pub(crate) async fn of(peer: &Peer<RoleClient>, max_tools: usize, remarks: &Remarks) -> Result<Self, ServiceError> {
         let info = peer.peer_info();
-        let has = |what: fn(&rmcp::model::ServerCapabilities) -> bool| info.as_ref().is_none_or(|info| what(&info.capabilities));
+        let has = |what: fn(&rmcp::model::ServerCapabilities) -> bool| {
+            info.as_ref().is_none_or(|info| what(&info.capabilities))
+        };
         let mut lists = Self::default();
         if has(|capabilities| capabilities.tools.is_some()) {
             lists.tools = tools(peer, max_tools, remarks).await?;
@@ -37,7 +35,8 @@ impl Lists {
         if has(|capabilities| capabilities.prompts.is_some()) {
             // Its tools are worth having without its prompts.
             lists.prompts = prompts(peer).await.unwrap_or_else(|error| {
-                remarks.note("its prompts cannot be listed", || format!(": {}", crate::text::short(&error.to_string())));
+                remarks
+                    .note("its prompts cannot be listed", || format!(": {}", crate::text::short(&error.to_string())));
                 Vec::new()
             });
         }

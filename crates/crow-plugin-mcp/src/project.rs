@@ -127,8 +127,9 @@ fn expand(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<String, St
         };
         match env(variable).filter(|value| default.is_none() || !value.is_empty()) {
             Some(value) => expanded.push_str(&value),
-            None => expanded
-                .push_str(default.ok_or_else(|| format!("the environment variable `{variable}` is not set"))?),
+            None => {
+                expanded.push_str(default.ok_or_else(|| format!("the environment variable `{variable}` is not set"))?)
+            }
         }
         rest = behind;
     }

@@ -166,9 +166,8 @@ impl Transport<RoleClient> for Stdio {
                 Err(_) if self.line.trim_ascii().is_empty() => {}
                 Err(_) => {
                     let text = String::from_utf8_lossy(&self.line[..self.line.len().min(1024)]).into_owned();
-                    self.remarks.note("it prints what is no MCP message", || {
-                        format!(": `{}`", crate::text::short(&text))
-                    });
+                    self.remarks
+                        .note("it prints what is no MCP message", || format!(": `{}`", crate::text::short(&text)));
                 }
             }
             self.line.clear();

@@ -72,9 +72,7 @@ async fn is_carried(protocol: &'static str, plugins: Plugins) -> bool {
     let provider = Provider { name: "found".into(), protocol, base_url: None, api_key: None };
     let Ok(config) = config_with(&provider) else { return false };
     let host = Host::new(config, plugins, None).await;
-    host.is_ok_and(|host| {
-        host.agent.config().providers().get("found").is_some_and(|provider| provider.error.is_none())
-    })
+    host.is_ok_and(|host| host.agent.config().providers().get("found").is_some_and(|provider| provider.error.is_none()))
 }
 
 /// Something that has models.
@@ -210,8 +208,7 @@ mod tests {
     async fn keys_of_other_protocols_are_offered_with_them() {
         let set = |name: &str| matches!(name, "ANTHROPIC_API_KEY" | "GEMINI_API_KEY").then(|| "sk-123".to_owned());
         let found = keys(set, Plugins::built_in()).await;
-        let found: Vec<_> =
-            found.iter().map(|found| (found.provider.name.as_str(), found.provider.protocol)).collect();
+        let found: Vec<_> = found.iter().map(|found| (found.provider.name.as_str(), found.provider.protocol)).collect();
         assert_eq!(found, [("anthropic", "anthropic"), ("gemini", "gemini")]);
         assert_eq!(protocol_of("anthropic", Plugins::built_in()).await, "anthropic");
         assert_eq!(protocol_of("somebody", Plugins::built_in()).await, CHAT_COMPLETIONS);

@@ -128,7 +128,10 @@ async fn reasoning_of_another_model_stays_here() {
     let (agent, session) = session(&server, "anthropic", "/v1/", MODEL).await;
     ask(&agent, &session, "one").await;
     let parts = said(&session).parts().to_vec();
-    assert!(matches!(&parts[0], Part::Reasoning { text, signature: Some(signature), .. } if text == "Hm." && signature == "c2ln"), "{parts:?}");
+    assert!(
+        matches!(&parts[0], Part::Reasoning { text, signature: Some(signature), .. } if text == "Hm." && signature == "c2ln"),
+        "{parts:?}"
+    );
     session.set_model(&"p/claude-haiku-4-5".parse().unwrap()).await.unwrap();
     ask(&agent, &session, "two").await;
     let asked = server.asked();
@@ -138,10 +141,7 @@ async fn reasoning_of_another_model_stays_here() {
 
 #[tokio::test]
 async fn what_cuts_an_answer_short_is_told() {
-    let server = Server::with([
-        answer([text(0, "Half an")], "max_tokens"),
-        answer([text(0, "")], "refusal"),
-    ]);
+    let server = Server::with([answer([text(0, "Half an")], "max_tokens"), answer([text(0, "")], "refusal")]);
     let (agent, session) = session(&server, "anthropic", "/v1", MODEL).await;
     assert_eq!(ask(&agent, &session, "go").await.stop_reason, StopReason::MaxTokens);
     assert_eq!(ask(&agent, &session, "go").await.stop_reason, StopReason::Refusal);
@@ -153,7 +153,11 @@ async fn errors_have_our_kinds() {
     for (status, body, kind) in [
         (401, error("authentication_error", "invalid x-api-key sk-very-secret"), Kind::Authentication),
         (404, error("not_found_error", "model: nobody"), Kind::NotFound),
-        (400, error("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"), Kind::ContextOverflow),
+        (
+            400,
+            error("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+            Kind::ContextOverflow,
+        ),
         (400, error("invalid_request_error", "tools.0.name: too long"), Kind::BadRequest),
         (429, error("rate_limit_error", "slow down"), Kind::RateLimit),
         (500, error("api_error", "oops"), Kind::Server),

@@ -25,8 +25,14 @@ async fn a_tool_round_returns_each_signature_with_its_call() {
         Reply::events([
             chunk(&json!([{ "text": "Two places.", "thought": true }]), None),
             chunk(&json!([{ "text": "Looking." }]), None),
-            chunk(&json!([{ "functionCall": { "name": "look", "args": { "at": 1 } }, "thoughtSignature": "Cone" }]), None),
-            chunk(&json!([{ "functionCall": { "name": "look", "args": { "at": 2 } }, "thoughtSignature": "Ctwo" }]), Some("STOP")),
+            chunk(
+                &json!([{ "functionCall": { "name": "look", "args": { "at": 1 } }, "thoughtSignature": "Cone" }]),
+                None,
+            ),
+            chunk(
+                &json!([{ "functionCall": { "name": "look", "args": { "at": 2 } }, "thoughtSignature": "Ctwo" }]),
+                Some("STOP"),
+            ),
         ]),
         Reply::events([chunk(&json!([{ "text": "Seen." }]), Some("STOP"))]),
     ]);
@@ -61,11 +67,18 @@ async fn a_tool_round_returns_each_signature_with_its_call() {
 
 #[tokio::test]
 async fn errors_have_our_kinds() {
-    let error = |code: u16, message: &str| json!({ "error": { "code": code, "message": message, "status": "WHATEVER" } });
+    let error =
+        |code: u16, message: &str| json!({ "error": { "code": code, "message": message, "status": "WHATEVER" } });
     for (reply, kind) in [
         (Reply::json(429, &error(429, "Resource has been exhausted")), Kind::RateLimit),
         (Reply::json(503, &error(503, "The model is overloaded")), Kind::Overloaded),
-        (Reply::json(400, &json!([error(400, "The input token count exceeds the maximum number of tokens allowed")])), Kind::ContextOverflow),
+        (
+            Reply::json(
+                400,
+                &json!([error(400, "The input token count exceeds the maximum number of tokens allowed")]),
+            ),
+            Kind::ContextOverflow,
+        ),
         (Reply::json(403, &error(403, "API key not valid")), Kind::Authentication),
         (Reply::events([error(503, "overloaded")]), Kind::Overloaded),
     ] {

@@ -22,9 +22,9 @@ fn end(status: &str) -> Value {
 fn call(index: u32, id: &str, pieces: &[&str]) -> Vec<Value> {
     let item = |arguments: &str| json!({ "type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": "look", "arguments": arguments });
     let mut events = vec![json!({ "type": "response.output_item.added", "output_index": index, "item": item("") })];
-    events.extend(pieces.iter().map(|piece| {
-        json!({ "type": "response.function_call_arguments.delta", "output_index": index, "delta": piece })
-    }));
+    events.extend(pieces.iter().map(
+        |piece| json!({ "type": "response.function_call_arguments.delta", "output_index": index, "delta": piece }),
+    ));
     events.push(json!({ "type": "response.output_item.done", "output_index": index, "item": item(&pieces.concat()) }));
     events
 }
@@ -101,7 +101,8 @@ async fn answers_that_end_otherwise() {
     assert_eq!(ask(&agent, &session, "go").await.stop_reason, StopReason::MaxTokens);
 
     let mut failed = end("failed");
-    failed["response"]["error"] = json!({ "code": "context_length_exceeded", "message": "Your input exceeds the context window of this model." });
+    failed["response"]["error"] =
+        json!({ "code": "context_length_exceeded", "message": "Your input exceeds the context window of this model." });
     let error = error_of(&Server::with([Reply::events([failed])]), "responses", MODEL).await;
     assert_eq!(error.kind(), Some(Kind::ContextOverflow), "{error}");
     let event = json!({ "type": "error", "code": "server_error", "message": "something broke" });

@@ -122,11 +122,11 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, replies: &Mutex<VecDe
     asked.lock().unwrap().push(Asked { path, headers, body });
 
     let reply = replies.lock().unwrap().pop_front()?;
-    let mut head = format!("HTTP/1.1 {} Whatever\r\nconnection: close\r\n", reply.status);
+    write!(stream, "HTTP/1.1 {} Whatever\r\nconnection: close\r\n", reply.status).ok()?;
     for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(stream, "{name}: {value}\r\n").ok()?;
     }
-    stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
+    stream.write_all(b"\r\n").ok()?;
     for piece in &reply.pieces {
         // In two parts, as networks do.
         let (one, two) = piece.as_bytes().split_at(piece.len() / 2);

@@ -27,8 +27,14 @@ async fn one_that_cannot_start_says_why() {
     let session = stage.session(servers).await;
     stage.call(&session, "mcp__echo__echo", json!({})).await;
     let notices = stage.notices().join("\n");
-    assert!(notices.contains("`exit` cannot be used: it left with exit code 4 before it answered: Traceback"), "{notices}");
-    assert!(notices.contains("`absent` cannot be used: `/nowhere/server` cannot be started: No such file"), "{notices}");
+    assert!(
+        notices.contains("`exit` cannot be used: it left with exit code 4 before it answered: Traceback"),
+        "{notices}"
+    );
+    assert!(
+        notices.contains("`absent` cannot be used: `/nowhere/server` cannot be started: No such file"),
+        "{notices}"
+    );
     assert!(notices.contains("`refuse` cannot be used: it refuses us: you are too old"), "{notices}");
 }
 

@@ -83,7 +83,8 @@ async fn everything_ends_with_the_agent_even_what_will_not() {
     let session = stage.session(vec![stage.odd("stubborn"), stage.odd("family")]).await;
     stage.prompt(&session, "hi").await;
     let log = stage.logged();
-    let ids: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("start ").or(line.strip_prefix("child "))).collect();
+    let ids: Vec<&str> =
+        log.lines().filter_map(|line| line.strip_prefix("start ").or(line.strip_prefix("child "))).collect();
     assert_eq!(ids.len(), 3, "{log}");
     stage.agent.shutdown().await;
     for id in ids {

@@ -138,12 +138,7 @@ impl Stage {
     }
 
     /// Starts a call and does not wait for it.
-    pub(crate) fn start(
-        &self,
-        session: &Session,
-        name: &str,
-        arguments: Value,
-    ) -> tokio::task::JoinHandle<RunOutcome> {
+    pub(crate) fn start(&self, session: &Session, name: &str, arguments: Value) -> tokio::task::JoinHandle<RunOutcome> {
         self.script.calls.lock().unwrap().push_back((name.into(), arguments));
         let (agent, session) = (self.agent.clone(), session.clone());
         tokio::spawn(async move { agent.prompt(&session, Message::user("go")).await })
@@ -214,7 +209,10 @@ impl Stage {
     /// The same in the configuration's form.
     pub(crate) fn odd_section(name: &str, mode: &str) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp/odd_server.py");
-        format!("[plugins.mcp.servers.{name}]\ncommand = \"python3\"\nargs = [{:?}, {mode:?}]\n", script.display().to_string())
+        format!(
+            "[plugins.mcp.servers.{name}]\ncommand = \"python3\"\nargs = [{:?}, {mode:?}]\n",
+            script.display().to_string()
+        )
     }
 }
 
