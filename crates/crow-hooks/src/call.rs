@@ -45,6 +45,12 @@ impl Env {
         !self.monitors.is_empty() || self.timer.is_some()
     }
 
+    /// Whether a monitor wants to know of whole calls.
+    #[inline]
+    pub(crate) fn watches_calls(&self) -> bool {
+        self.monitors.iter().any(|monitor| monitor.calls)
+    }
+
     /// Whether nobody wants to know of calls.
     #[inline]
     fn is_quiet(&self) -> bool {
@@ -392,7 +398,7 @@ impl<H: Hook> Call<'_, H> {
             }
         };
         if chain.is_new() {
-            *watch = (!env.monitors.is_empty()).then(|| CallWatch::start(env, H::SPEC));
+            *watch = env.watches_calls().then(|| CallWatch::start(env, H::SPEC));
             *span = Span::call(H::SPEC);
         }
         let poll = span.run(|| chain.poll(cx, 0, task));
@@ -415,7 +421,7 @@ pub(crate) fn run_sync<'a, H: Hook>(
     let _inside = depth::enter(H::SPEC.name, env.deepest)?;
     let cx = Cx { list, env, trail };
     let run = || Span::call(H::SPEC).run(|| call_sync(&cx, 0, args));
-    if env.monitors.is_empty() {
+    if !env.watches_calls() {
         return run();
     }
     let watch = CallWatch::start(env, H::SPEC);

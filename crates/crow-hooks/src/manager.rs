@@ -372,7 +372,8 @@ impl<C: Contract + ?Sized> PluginManager<C> {
     /// Watches every call from now on. Monitors nest: the first one added sees the start first and the end last.
     pub fn add_monitor(&self, monitor: Arc<dyn Monitor>) -> MonitorId {
         let id = self.shared().ids.fetch_add(1, Ordering::Relaxed);
-        self.edit(|next| next.env.monitors.push(Installed { id, watch: monitor }));
+        let calls = monitor.watches_calls();
+        self.edit(|next| next.env.monitors.push(Installed { id, calls, watch: monitor }));
         MonitorId(id)
     }
 

@@ -23,6 +23,11 @@ pub trait Monitor: Send + Sync {
     fn impl_started(&self, _which: &ImplInfo) {}
     /// An impl or wrapper is over. A wrapper's time includes what it wraps.
     fn impl_finished(&self, _which: &ImplInfo, _outcome: ImplOutcome<'_>, _took: Duration) {}
+    /// Whether `before_call` and `after_call` matter to it; asked when it is added. If they matter to no monitor, calls
+    /// that nobody implements are as cheap as without one.
+    fn watches_calls(&self) -> bool {
+        true
+    }
 }
 
 /// How an impl ended.
@@ -215,6 +220,7 @@ impl Drop for CallWatch<'_> {
 #[derive(Clone)]
 pub(crate) struct Installed {
     pub(crate) id: u64,
+    pub(crate) calls: bool,
     pub(crate) watch: Arc<dyn Monitor>,
 }
 

@@ -196,7 +196,7 @@ impl<C: Contract + ?Sized> Snapshot<C> {
     #[inline]
     pub fn call_sync<'a, H: SyncHook<Contract = C>>(&'a self, args: H::Args<'a>) -> Called<H> {
         let list = H::list(&self.tables);
-        if list.is_empty() && self.env.monitors.is_empty() {
+        if list.is_empty() && !self.env.watches_calls() {
             return Ok(H::Collected::default());
         }
         run_sync(list, &self.env, None, args)

@@ -2,12 +2,14 @@
 //!
 //! `cargo bench -p crow-plugin-analytics --bench monitor`
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crow_acp::{
-    Agent, BoxFuture, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Finish, Message, Model, ModelId,
-    NewSession, PluginManager, Provider, ProviderDescriptor, ProviderError, ProviderErrorKind, Request, Usage,
-    hookimpls,
+    Agent, AskError, BoxFuture, Client, ClientError, ClientInfo, Completion, Config, CrowHooks, Delta, Deltas,
+    Dispatch, Finish, Message, Model, ModelId, NewSession, PluginManager, Provider, ProviderDescriptor, ProviderError,
+    ProviderErrorKind, Question, Request, Session, Update, Usage, hookimpls,
 };
 
 const FRAGMENTS: u32 = 100_000;
@@ -31,6 +33,36 @@ impl Provider for Flood {
     }
 }
 
+/// An editor that reads everything and does nothing.
+#[derive(Debug)]
+struct Editor;
+
+impl Client for Editor {
+    fn info(&self) -> ClientInfo {
+        ClientInfo::default()
+    }
+    fn send(&self, _: &str, update: Update) {
+        std::hint::black_box(update);
+    }
+    fn room(&self) -> Option<BoxFuture<'_, ()>> {
+        None
+    }
+    fn ask<'a>(&'a self, _: &'a Session, _: Question) -> BoxFuture<'a, Result<String, AskError>> {
+        Box::pin(async { Err(AskError::NoClient) })
+    }
+    fn read_text_file<'a>(&'a self, _: &'a Session, _: &'a Path) -> BoxFuture<'a, Result<String, ClientError>> {
+        unreachable!("it offers no files")
+    }
+    fn write_text_file<'a>(
+        &'a self,
+        _: &'a Session,
+        _: &'a Path,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        unreachable!("it offers no files")
+    }
+}
+
 struct World {
     listens: bool,
 }
@@ -51,7 +83,7 @@ impl CrowHooks for Listener {
     }
 }
 
-async fn agent(config: Option<&str>, world: World, home: &std::path::Path) -> (Agent, crow_acp::Session) {
+async fn agent(config: Option<&str>, world: World, home: &Path) -> (Agent, Session) {
     let plugins = PluginManager::new();
     plugins.register(Dispatch).expect("registered");
     if world.listens {
@@ -63,6 +95,7 @@ async fn agent(config: Option<&str>, world: World, home: &std::path::Path) -> (A
     }
     let config = Config::from_toml(home, config.unwrap_or_default()).expect("a configuration");
     let agent = Agent::new(config, plugins).await.expect("an agent");
+    agent.connect(Arc::new(Editor));
     let session = agent.new_session(NewSession::new(home)).await.expect("a session");
     session.set_model(&ModelId::new("test", "m")).await.expect("a model");
     (agent, session)

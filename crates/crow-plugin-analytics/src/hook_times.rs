@@ -47,6 +47,10 @@ impl HookTimes {
 }
 
 impl Monitor for HookTimes {
+    fn watches_calls(&self) -> bool {
+        false
+    }
+
     fn impl_finished(&self, which: &ImplInfo, outcome: ImplOutcome<'_>, took: Duration) {
         // A wrapper hands on the errors of what it wraps.
         let failed = matches!(outcome, ImplOutcome::Failed(error) if error.plugin() == &*which.plugin);

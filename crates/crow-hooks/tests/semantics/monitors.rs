@@ -121,3 +121,31 @@ fn monitors_nest_and_are_undone_in_any_order() {
     assert!(plugins.remove_monitor(two));
     assert!(call().is_empty());
 }
+
+/// Adds up impls, and does not care for calls.
+struct Counts(Arc<Mutex<Vec<&'static str>>>);
+
+impl Monitor for Counts {
+    fn before_call(&self, _: &'static HookSpec) {
+        self.0.lock().unwrap().push("call");
+    }
+    fn impl_finished(&self, which: &ImplInfo, _: ImplOutcome<'_>, _: Duration) {
+        self.0.lock().unwrap().push(which.hook);
+    }
+    fn watches_calls(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_of_impls_alone_costs_calls_without_impls_nothing() {
+    let plugins = manager();
+    let seen = Arc::default();
+    plugins.register(Closures::new("a").on(Gather).sync(|_| 1)).unwrap();
+    plugins.add_monitor(Arc::new(Counts(Arc::clone(&seen))));
+    let hooks = plugins.hooks();
+    hooks.gather("", &mut Vec::new()).await.unwrap();
+    hooks.choose(&mut Vec::new()).await.unwrap();
+    hooks.plain("", &mut Vec::new()).unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["gather"]);
+}
