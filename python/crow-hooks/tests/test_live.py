@@ -216,3 +216,41 @@ def test_arguments_of_a_wrong_kind(pm):
         HookImpl("plugin")
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         pm.hook.many.call_extra([], kwargs={}, other=1)
+
+
+def test_a_subset_that_is_collected_in_a_circle(pm, add):
+    plugin = add("many", "a", lambda value: "a")
+    add("many", "b", lambda value: "b")
+    circle = [pm.subset_hook_caller("many", [plugin])]
+    circle.append(circle)
+    assert circle[0](value=1) == ["b"]
+    del circle
+    gc.collect()
+    # Changes are told to the subsets of a hook; this one is gone.
+    add("many", "c", lambda value: "c")
+    assert call(pm) == ["c", "b", "a"]
+
+
+def test_everything_with_the_collector_at_work(pm, add):
+    def old(value):
+        outcome = yield
+        outcome.force_result([*outcome.get_result(), "old"])
+
+    def new(value):
+        return [*(yield), "new"]
+
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for number in range(20):
+            add("many", f"p{number}", lambda value, number=number: [number])
+            add("many", f"old{number}", old, hookwrapper=True)
+            add("many", f"new{number}", new, wrapper=True)
+            call(pm)
+            pm.hook.many.call_extra([lambda value: 1], {"value": 1})
+            pm.subset_hook_caller("many", [pm.get_plugin("p0")])(value=1)
+            if number % 3 == 0:
+                pm.unregister(name=f"p{number}")
+    finally:
+        gc.set_threshold(*before)
+    assert len(call(pm)) == 13 + 40

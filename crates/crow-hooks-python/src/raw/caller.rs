@@ -144,6 +144,7 @@ pub(super) fn make_types() -> Res<(*mut PyTypeObject, *mut PyTypeObject)> {
         &[
             slot(ffi::Py_tp_init, init_subset as *mut c_void),
             slot(ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
+            slot(ffi::Py_tp_clear, clear_subset as *mut c_void),
             slot(ffi::Py_tp_dealloc, dealloc_subset as *mut c_void),
             members(vec![member(c"_orig", at(ORIG)), member(c"_remove_plugins", at(REMOVED)), vectorcall_place()]),
             getters(vec![
@@ -524,6 +525,14 @@ impl Caller {
             let this = ptr::from_ref(self).cast_mut().cast();
             orig.rest.subsets.borrow_mut().retain(|each| *each != this);
         }
+    }
+}
+
+/// Before the reference to the whole goes, or it would keep a pointer to what is gone.
+unsafe extern "C" fn clear_subset(object: *mut PyObject) -> c_int {
+    unsafe {
+        Caller::of(object).leave();
+        Caller::tp_clear(object)
     }
 }
 

@@ -89,7 +89,7 @@ impl<const N: usize, T: Rest> Slots<N, T> {
         }
     }
 
-    unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
+    pub(super) unsafe extern "C" fn tp_clear(object: *mut PyObject) -> c_int {
         let this = unsafe { Self::of(object) };
         this.rest.clear();
         for slot in 0..N {
@@ -102,7 +102,7 @@ impl<const N: usize, T: Rest> Slots<N, T> {
         unsafe {
             let class = ffi::Py_TYPE(object);
             ffi::PyObject_GC_UnTrack(object.cast());
-            Self::clear(object);
+            Self::tp_clear(object);
             ptr::drop_in_place(&raw mut (*object.cast::<Self>()).rest);
             let free: ffi::freefunc = std::mem::transmute(ffi::PyType_GetSlot(class, ffi::Py_tp_free));
             free(object.cast());
@@ -123,7 +123,7 @@ impl<const N: usize, T: Rest> Slots<N, T> {
     ) -> Res<*mut PyTypeObject> {
         let mut slots = vec![
             slot(ffi::Py_tp_traverse, Self::traverse as *mut c_void),
-            slot(ffi::Py_tp_clear, Self::clear as *mut c_void),
+            slot(ffi::Py_tp_clear, Self::tp_clear as *mut c_void),
             slot(ffi::Py_tp_dealloc, Self::dealloc as *mut c_void),
         ];
         slots.extend_from_slice(more);
