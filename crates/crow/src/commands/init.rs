@@ -93,11 +93,7 @@ fn nothing_found(what: &str) -> Failure {
 }
 
 /// The provider that the command line describes, with the models it was found to have.
-async fn given(
-    cli: &Cli,
-    init: &Init,
-    model: Option<&str>,
-) -> Result<Option<(Provider, Vec<String>)>, Failure> {
+async fn given(cli: &Cli, init: &Init, model: Option<&str>) -> Result<Option<(Provider, Vec<String>)>, Failure> {
     let from_model = model.map(str::parse::<ModelId>).transpose().map_err(|error| Failure::usage(error.to_string()))?;
     let name = init.provider.clone().or_else(|| from_model.map(|id| id.provider));
     if name.is_none() && init.base_url.is_none() && init.key_env.is_none() {
