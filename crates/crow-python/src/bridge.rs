@@ -18,9 +18,10 @@ use crate::objects::session::PySession;
 use crate::world::World;
 
 /// Hooks that may refuse: without its answer nothing goes on.
-const GATES: [&str; 8] = [
+const GATES: [&str; 9] = [
     "before_prompt",
     "before_run",
+    "before_llm_request",
     "guard_request",
     "before_tool_call",
     "request_permission",
@@ -48,6 +49,14 @@ pub(crate) fn any() -> Option<Arc<Bridge>> {
 /// The bridge of an agent.
 pub(crate) fn bridge_of(agent: &Agent) -> Option<Arc<Bridge>> {
     agent.get::<Way>()?.0.upgrade()
+}
+
+/// What a call of `hook` comes to while plugins are suspended: those that may refuse fail, the others are left out.
+pub(crate) fn absent(hook: &'static HookSpec) -> Result<(), BoxError> {
+    if GATES.contains(&hook.name) {
+        return Err("plugins in Python are suspended because one of them blocks, and this one may refuse".into());
+    }
+    Ok(())
 }
 
 /// What one agent's plugins in Python share.
@@ -167,19 +176,6 @@ impl Bridge {
     /// What is wrong.
     pub(crate) fn troubles(&self) -> Vec<String> {
         lock(&self.troubles).clone()
-    }
-
-    /// Whether plugins in Python cannot be called.
-    pub(crate) fn is_away(&self) -> bool {
-        Courier::get().is_stuck()
-    }
-
-    /// What calls come to while plugins are suspended: those that may refuse fail, the others are left out.
-    pub(crate) fn absent(&self, hook: &'static HookSpec) -> Result<(), BoxError> {
-        if GATES.contains(&hook.name) {
-            return Err("plugins in Python are suspended because one of them blocks, and this one may refuse".into());
-        }
-        Ok(())
     }
 
     /// Looks whether the plugins still answer, and tells the user if not.

@@ -14,9 +14,9 @@ use pyo3::types::{PyList, PyTuple};
 use tokio::sync::oneshot;
 use tokio::task;
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, absent};
 use crate::chain::{self, Key};
-use crate::courier::Courier;
+use crate::courier::{Courier, Job};
 use crate::deltas::Port;
 use crate::error::{exception, raised};
 use crate::future::CallChain;
@@ -102,6 +102,9 @@ impl Ticket {
 /// The answer of Python, awaited. Dropped before it came, the task is cancelled.
 pub(crate) struct Reply {
     bridge: Arc<Bridge>,
+    /// What the loop is to do, until it is asked.
+    start: Option<Job>,
+    waits: bool,
     receiver: oneshot::Receiver<Outcome>,
     ticket: Arc<Ticket>,
     port: Option<Arc<Port>>,
@@ -121,7 +124,7 @@ impl Reply {
         let (answer, receiver) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
         let own = ticket.clone();
-        Courier::get().post(move |py| {
+        let start = move |py: Python<'_>| {
             if own.cancelled.load(Ordering::Relaxed) {
                 return;
             }
@@ -130,8 +133,9 @@ impl Reply {
                 // The sender is gone with `start`, which the receiver understands.
                 Err(error) => tracing::error!("Python could not be called: {error}"),
             }
-        });
-        Self { bridge: bridge.clone(), receiver, ticket, port, came: false }
+        };
+        let start: Option<Job> = Some(Box::new(start));
+        Self { bridge: bridge.clone(), start, waits: false, receiver, ticket, port, came: false }
     }
 }
 
@@ -139,6 +143,15 @@ impl Future for Reply {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Outcome> {
+        if let Some(start) = self.start.take() {
+            if !std::mem::replace(&mut self.waits, true) {
+                // The impl's clock is made when it has had to wait: Python must not ask for it to stop before it is there.
+                self.start = Some(start);
+                task.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Courier::get().post(start);
+        }
         let outcome = match Pin::new(&mut self.receiver).poll(task) {
             Poll::Ready(Ok(outcome)) => outcome,
             Poll::Ready(Err(_)) => Err("Python's event loop ended, or could not call it".into()),
@@ -158,7 +171,7 @@ impl Future for Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.came {
+        if !self.came && self.start.is_none() {
             self.ticket.cancel();
             self.bridge.check();
         }
@@ -265,8 +278,8 @@ impl Objects {
 impl DynCall<World> for Impl {
     fn call(&self, hook: &'static HookSpec, args: &Lent<World>) -> DynAnswer<World> {
         let bridge = &self.0.bridge;
-        if bridge.is_away() {
-            return DynAnswer::Ready(bridge.absent(hook).map(|()| Given::of(Plain::NOTHING)));
+        if Courier::get().is_stuck() {
+            return DynAnswer::Ready(absent(hook).map(|()| Given::of(Plain::NOTHING)));
         }
         let args = Arguments::of(hook, args);
         if hook.sync {
@@ -284,7 +297,7 @@ impl Impl {
         let method = self.0.clone();
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut answer = Some(sender);
-        let mut run = move |py: Python<'_>| {
+        let run = move |py: Python<'_>| {
             let (answered, outcome) = oneshot::channel();
             let mut outcome: oneshot::Receiver<Outcome> = outcome;
             if let Err(error) = start(py, &method, &args, answered) {
@@ -305,7 +318,7 @@ impl Impl {
             Python::attach(run);
             return waiting();
         }
-        Courier::get().post(move |py| run(py));
+        Courier::get().post(run);
         match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
             Ok(tokio::runtime::RuntimeFlavor::MultiThread) => task::block_in_place(waiting),
             _ => waiting(),
@@ -350,8 +363,8 @@ impl DynWrap<World> for Wrapper {
         args: &Lent<World>,
     ) -> BoxFuture<'static, Result<Box<dyn DynLeave<World>>, BoxError>> {
         let bridge = &self.0.bridge;
-        if bridge.is_away() {
-            let absent = bridge.absent(hook).map(|()| Box::new(Away) as Box<dyn DynLeave<World>>);
+        if Courier::get().is_stuck() {
+            let absent = absent(hook).map(|()| Box::new(Away) as Box<dyn DynLeave<World>>);
             return Box::pin(async move { absent });
         }
         let (method, args) = (self.0.clone(), Arguments::of(hook, args));

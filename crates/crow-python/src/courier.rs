@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What the loop is to do.
-type Job = Box<dyn FnOnce(Python<'_>) + Send>;
+pub(crate) type Job = Box<dyn FnOnce(Python<'_>) + Send>;
 
 /// The one queue of this process.
 static COURIER: OnceLock<Courier> = OnceLock::new();

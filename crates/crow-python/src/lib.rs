@@ -8,6 +8,8 @@
 //! Rust's threads never need the GIL: they post jobs and await answers. All Python code of plugins runs on the thread of
 //! one event loop.
 #![forbid(unsafe_code)]
+// What Python calls on an object is a method, and its names are Python's.
+#![allow(clippy::unused_self, clippy::used_underscore_items)]
 
 mod bridge;
 mod call;

@@ -171,7 +171,7 @@ async fn listen(bridge: &Arc<Bridge>, session: &Session, deltas: Vec<Delta>) -> 
     if deltas.is_empty() {
         return Ok(deltas);
     }
-    if bridge.is_away() {
+    if Courier::get().is_stuck() {
         return Err("plugins in Python are suspended because one of them blocks, and one of them edits answers".into());
     }
     let (answer, heard) = oneshot::channel();

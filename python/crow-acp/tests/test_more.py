@@ -245,3 +245,37 @@ def test_decisions(place: Place, model: ModelServer) -> None:
     assert "Be precise." in texts(first, "system")[0]
     assert texts(second, "assistant") == ["yes (checked)"]
     assert texts(second, "user")[-1].endswith("Are you sure?")
+
+
+def test_hooks_are_called_with_what_they_edit(place: Place, model: ModelServer) -> None:
+    place.plugin(
+        "calls",
+        """
+        class Plugin:
+            @hookimpl
+            async def before_llm_request(self, messages):
+                messages.append({"role": "user", "content": "more"})
+
+            @hookimpl
+            async def before_run(self, agent, session):
+                mine = [{"role": "user", "content": "first"}]
+                given = mine[0]
+                log(await agent.hook.before_llm_request(agent=agent, session=session, messages=mine))
+                log([message["content"] for message in mine], mine[0] is given)
+                for wrong in ("agent.hook.no_such_hook", "agent.hook.before_run(1)", "agent.hook.after_turn(agent=agent)"):
+                    try:
+                        await eval(wrong)
+                    except (AttributeError, TypeError) as error:
+                        log(error)
+        """,
+    )
+    model.push(say("fine"))
+    client = place.crow()
+    client.prompt(client.new_session(), "hello")
+    assert place.lines() == [
+        "None",
+        "['first', 'more'] True",
+        "there is no hook `no_such_hook`",
+        "a hook takes its arguments by name: before_run(session=session, …)",
+        "after_turn: expected arguments by name, got a dict without `session`",
+    ]

@@ -71,7 +71,9 @@ impl Edit for Sections {
     fn edit(&mut self, plain: Plain) -> Result<(), Misfit> {
         let sections: Vec<Section> = Read::read(plain)?;
         *self = Self::default();
-        sections.into_iter().for_each(|section| self.push(section));
+        for section in sections {
+            self.push(section);
+        }
         Ok(())
     }
 }
