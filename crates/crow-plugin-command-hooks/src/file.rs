@@ -222,4 +222,21 @@ mod tests {
             assert!(error.contains(wanted), "{text}: {error}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a file holds: it is read or refused, and a matcher that was read can be asked.
+        #[test]
+        fn no_file_panics(
+            matcher in "\\PC{0,12}",
+            text in r#"(\{|\}|\[|\]|,|:|"hooks"|"PreToolUse"|"Stop"|"matcher"|"command"|"timeout"|"type"|1e400|-1|null|"x"| ){0,30}"#,
+            name in "[A-Za-z_]{1,8}",
+        ) {
+            let _ = parse(&text);
+            let group = serde_json::json!({ "matcher": matcher, "hooks": [{ "command": "x" }] });
+            let file = serde_json::json!({ "hooks": { "PreToolUse": [group] } });
+            for hook in parse(&file.to_string()).unwrap_or_default().hooks {
+                let _ = hook.matches(&[&name]);
+            }
+        }
+    }
 }

@@ -96,7 +96,7 @@ mod tests {
         let agent = agent(Some(0)).await;
         let texts = texts(150);
         let vectors = agent.embed(&texts).await.unwrap().unwrap();
-        assert!(texts.iter().zip(&vectors).all(|(text, vector)| vector[0] == text.len() as f32));
+        assert!(texts.iter().zip(&vectors).all(|(text, vector)| vector[0] as usize == text.len()));
         assert_eq!(vectors.len(), 150);
         let plugin = agent.plugins().find_plugin::<Lengths>().unwrap();
         assert_eq!(*plugin.1.calls.lock().unwrap(), [64, 64, 22]);
