@@ -221,7 +221,7 @@ fn environment(
         quiet(create, "uv venv")?;
         let install = || {
             let mut install = command(&uv);
-            install.args(["pip", "install", "--quiet", "--python"]).arg(venv.join("bin/python"));
+            install.args(["pip", "install", "--quiet", "--compile-bytecode", "--python"]).arg(venv.join("bin/python"));
             install
         };
         let mut theirs = install();
