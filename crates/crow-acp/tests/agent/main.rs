@@ -5,3 +5,4 @@ mod call_order;
 mod founding_design;
 mod rules;
 mod support;
+mod wishes;

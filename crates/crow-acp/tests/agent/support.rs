@@ -35,8 +35,9 @@ pub fn calls_with(calls: &[(&str, &str)]) -> Turn {
     Turn::Say(deltas.collect(), Finish::ToolCalls)
 }
 
+#[derive(Clone)]
 struct Model {
-    turns: Mutex<VecDeque<Turn>>,
+    turns: Arc<Mutex<VecDeque<Turn>>>,
     requests: Requests,
 }
 
@@ -90,11 +91,11 @@ impl ToolHandler for Echo {
 }
 
 /// The scripted model, the tools `look` (read-only), `poke` and `hang`, and the command `/hello`.
-pub struct Scripted(Mutex<Option<Model>>);
+pub struct Scripted(Model);
 
 impl Scripted {
     pub fn new(turns: Vec<Turn>, requests: Requests) -> Self {
-        Self(Mutex::new(Some(Model { turns: Mutex::new(turns.into()), requests })))
+        Self(Model { turns: Arc::new(Mutex::new(turns.into())), requests })
     }
 }
 
@@ -114,8 +115,7 @@ impl CommandHandler for Hello {
 #[hookimpls]
 impl CrowHooks for Scripted {
     fn register_providers(&self) -> Vec<ProviderDescriptor> {
-        let model = self.0.lock().unwrap().take().expect("registered once");
-        vec![ProviderDescriptor::new("test", vec![Model_::new(ModelId::new("test", "scripted"))], model)]
+        vec![ProviderDescriptor::new("test", vec![Model_::new(ModelId::new("test", "scripted"))], self.0.clone())]
     }
 
     fn register_tools(&self) -> Vec<ToolDescriptor> {
