@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crow_acp::{Agent, ConfigError, Notice, Session, Severity};
+use crow_acp::{Agent, ConfigError, Notice, RunError, Session, Severity};
 use tokio::sync::oneshot;
 
 use crate::index::{self, Cut};
@@ -35,6 +35,24 @@ const PROBE: &str = "Crow reads the documents of this project.";
 
 /// Two vectors of the probe that are this close come from one embedder, as a cosine.
 const SAME: f32 = 0.995;
+
+/// Why there is no vector.
+enum Failed {
+    Index(StoreError),
+    Embedder(RunError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Index(error)
+    }
+}
+
+impl From<RunError> for Failed {
+    fn from(error: RunError) -> Self {
+        Self::Embedder(error)
+    }
+}
 
 /// What may go wrong and leave the rest working.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -194,7 +212,7 @@ impl Shelf {
         self.sources.roots.iter().map(|root| root.key.clone()).chain(self.skills.iter().map(key_of)).collect()
     }
 
-    /// The pieces that fit `text`. `patience` is how long it may wait for an embedding; without one, words decide.
+    /// The pieces that fit `text` at least so well: by words, or by meaning. Without its embedding, words decide.
     pub(crate) async fn search(
         self: &Arc<Self>,
         agent: &Agent,
@@ -203,23 +221,23 @@ impl Shelf {
         least: (f64, f64),
     ) -> Result<Vec<Piece>, StoreError> {
         let patience = Duration::from_millis(self.settings.embed_timeout_ms);
-        let vector = match tokio::time::timeout(patience, self.embed_query(agent, text)).await {
-            Ok(Ok(vector)) => vector,
-            Ok(Err(error)) => self.embedder_failed(session, &error),
-            Err(_) => self.embedder_failed(session, "it took too long"),
-        };
+        let slow = || Failed::Embedder(RunError::new("it took too long"));
+        let embedded = tokio::time::timeout(patience, self.embed_query(agent, text)).await;
+        let vector = embedded.unwrap_or_else(|_| Err(slow())).unwrap_or_else(|failed| {
+            self.failed(session, &failed);
+            None
+        });
         let query = Query { text: text.to_owned(), vector, min_score: least.0, min_similarity: least.1 };
         let scope = self.scope();
         self.library.read(move |store| search(store, &scope, &query)).await
     }
 
     /// The vector of a prompt, if there are vectors to compare it with.
-    async fn embed_query(&self, agent: &Agent, text: &str) -> Result<Option<Vec<f32>>, String> {
+    async fn embed_query(&self, agent: &Agent, text: &str) -> Result<Option<Vec<f32>>, Failed> {
         if !self.settings.embeddings || !self.library.may_embed() {
             return Ok(None);
         }
-        let any = self.library.read(|store| store.has_vectors()).await.map_err(|error| error.to_string())?;
-        if !any {
+        if !self.library.read(|store| store.has_vectors()).await? {
             return Ok(None);
         }
         let text = text[..text.floor_char_boundary(LONGEST_QUERY)].to_owned();
@@ -228,9 +246,9 @@ impl Shelf {
         if !is_known {
             texts.push(PROBE.to_owned());
         }
-        let Some(mut vectors) = agent.embed(&texts).await.map_err(|error| error.message)? else { return Ok(None) };
+        let Some(mut vectors) = agent.embed(&texts).await? else { return Ok(None) };
         if !is_known && let Some(probe) = vectors.pop() {
-            self.know(probe).await.map_err(|error| error.to_string())?;
+            self.know(probe).await?;
         }
         Ok(vectors.pop())
     }
@@ -241,34 +259,31 @@ impl Shelf {
             return;
         }
         let Ok(_alone) = self.library.embedding.try_lock() else { return };
-        if let Err(error) = self.embed_all(agent).await {
-            self.embedder_failed(session, &error);
+        if let Err(failed) = self.embed_all(agent).await {
+            self.failed(session, &failed);
         }
     }
 
-    async fn embed_all(&self, agent: &Agent) -> Result<(), String> {
+    async fn embed_all(&self, agent: &Agent) -> Result<(), Failed> {
         let mut after = 0;
         loop {
             let scope = self.scope();
-            let batch = self.library.read(move |store| store.without_vector(&scope, after, BATCH)).await;
-            let batch = batch.map_err(|error| error.to_string())?;
+            let batch = self.library.read(move |store| store.without_vector(&scope, after, BATCH)).await?;
             let Some((last, _)) = batch.last() else { return Ok(()) };
             after = *last;
             if !self.library.is_known.load(Ordering::Relaxed) {
-                let probe = agent.embed(&[PROBE.to_owned()]).await.map_err(|error| error.message)?;
+                let probe = agent.embed(&[PROBE.to_owned()]).await?;
                 let Some(probe) = probe.and_then(|mut vectors| vectors.pop()) else { return Ok(()) };
-                if self.know(probe).await.map_err(|error| error.to_string())? {
+                if self.know(probe).await? {
                     // All vectors are gone: from the beginning.
                     after = 0;
                     continue;
                 }
             }
             let (ids, texts): (Vec<i64>, Vec<String>) = batch.into_iter().unzip();
-            let vectors = agent.embed(&texts).await.map_err(|error| error.message)?;
-            let Some(vectors) = vectors else { return Ok(()) };
+            let Some(vectors) = agent.embed(&texts).await? else { return Ok(()) };
             let vectors: Vec<(i64, Vec<f32>)> = ids.into_iter().zip(vectors).collect();
-            let added = self.library.write(move |store| store.add_vectors(&vectors)).await;
-            added.map_err(|error| error.to_string())?;
+            self.library.write(move |store| store.add_vectors(&vectors)).await?;
         }
     }
 
@@ -285,14 +300,17 @@ impl Shelf {
         Ok(is_other)
     }
 
-    fn embedder_failed(&self, session: &Session, error: &str) -> Option<Vec<f32>> {
-        self.library.embedder_failed();
-        self.tell(
-            session,
-            Trouble::Embedder,
-            format!("no embeddings ({error}); documents are found by their words alone"),
-        );
-        None
+    /// The search goes on without vectors.
+    fn failed(&self, session: &Session, failed: &Failed) {
+        match failed {
+            // Whoever searches will hear of it.
+            Failed::Index(error) => tracing::warn!(session = session.id(), %error, "the index cannot be used"),
+            Failed::Embedder(error) => {
+                self.library.embedder_failed();
+                let title = format!("no embeddings ({error}); documents are found by their words alone");
+                self.tell(session, Trouble::Embedder, title);
+            }
+        }
     }
 
     /// Tells the user of a trouble, once.

@@ -1,6 +1,5 @@
 //! Documents: which files `paths` and `llms_txt` mean.
 
-use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -73,7 +72,7 @@ impl Sources {
 
     /// The files of a root that exist, in order, and whether there were more than may be.
     pub(crate) fn files(&self, root: &Root) -> (Vec<PathBuf>, bool) {
-        let mut files = BTreeSet::new();
+        let mut files = Vec::new();
         for pattern in &root.paths {
             self.add(pattern, &mut files);
         }
@@ -81,17 +80,21 @@ impl Sources {
             let Ok(text) = read_text(file, self.largest) else { continue };
             let directory = file.parent().unwrap_or(file);
             files.extend(linked(&text, directory).into_iter().filter(|file| file.is_file()));
-            files.insert(file.clone());
+            files.push(file.clone());
         }
+        // Letter by letter: comparing paths part by part takes longer than finding them.
+        files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+        files.dedup();
         let too_many = files.len() > self.most;
-        (files.into_iter().take(self.most).collect(), too_many)
+        files.truncate(self.most);
+        (files, too_many)
     }
 
     /// Adds the files that one pattern means.
-    fn add(&self, pattern: &Path, files: &mut BTreeSet<PathBuf>) {
+    fn add(&self, pattern: &Path, files: &mut Vec<PathBuf>) {
         let (base, rest) = split(pattern);
         if rest.as_os_str().is_empty() && base.is_file() {
-            files.insert(base);
+            files.push(base);
             return;
         }
         let Some(globs) = globs(&rest) else { return };
@@ -107,12 +110,14 @@ impl Sources {
         if let Ok(overrides) = overrides.build() {
             walk.overrides(overrides);
         }
+        let mut found = 0;
         for entry in walk.build().filter_map(Result::ok) {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
             if is_file && entry.path().strip_prefix(&base).is_ok_and(|path| globs.is_match(path)) {
-                files.insert(entry.into_path());
+                files.push(entry.into_path());
+                found += 1;
                 // One more than may be tells that there are too many.
-                if files.len() > self.most {
+                if found > self.most {
                     return;
                 }
             }

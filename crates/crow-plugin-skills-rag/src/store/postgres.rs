@@ -214,7 +214,7 @@ impl Store for Postgres {
         const FEW: i64 = 1_000;
         let client = self.client()?;
         let all: i64 = client.query_one("SELECT count(*) FROM chunks", &[])?.get(0);
-        let common = (all / 2).max(FEW);
+        let common = (all / 3).max(FEW);
         let sql = "SELECT term, (SELECT count(*) FROM (SELECT 1 FROM chunks WHERE words @@ query LIMIT $2) AS those) \
                    FROM (SELECT term, plainto_tsquery('english', term) AS query FROM unnest($1::text[]) AS term) AS asked \
                    WHERE numnode(query) > 0";

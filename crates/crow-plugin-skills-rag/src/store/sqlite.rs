@@ -1,6 +1,6 @@
 //! The index in a SQLite file: full text by FTS5, vectors beside the text. It holds nothing that could not be made again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -106,10 +106,11 @@ impl Sqlite {
     }
 
     /// The pieces that have a word, and how many have it. Of a word that very many have, there is no need to know which.
-    fn having(&self, term: &str, most: usize) -> rusqlite::Result<Option<HashSet<i64>>> {
+    /// In order.
+    fn having(&self, term: &str, most: usize) -> rusqlite::Result<Option<Vec<i64>>> {
         let mut find = self.connection.prepare_cached("SELECT rowid FROM words WHERE words MATCH ? LIMIT ?")?;
         let ids = find.query_map(params![quoted(term), most as i64 + 1], |row| row.get(0))?;
-        let ids: HashSet<i64> = ids.collect::<Result<_, _>>()?;
+        let ids: Vec<i64> = ids.collect::<Result<_, _>>()?;
         Ok((ids.len() <= most).then_some(ids))
     }
 }
@@ -204,10 +205,10 @@ impl Store for Sqlite {
         let roots = self.roots(roots)?;
         let all: i64 = self.connection.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?;
         let all = all as usize;
-        let mut telling: Vec<(&str, f64, HashSet<i64>)> = Vec::new();
+        let mut telling: Vec<(&str, f64, Vec<i64>)> = Vec::new();
         let mut whole = 0.0;
         for term in terms {
-            let Some(having) = self.having(term, (all / 2).max(FEW))? else { continue };
+            let Some(having) = self.having(term, (all / 3).max(FEW))? else { continue };
             let weight = weight(all, having.len());
             whole += weight;
             if !having.is_empty() {
@@ -232,8 +233,11 @@ impl Store for Sqlite {
         let mut ranked = Vec::new();
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            let held: f64 =
-                telling.iter().filter(|(.., having)| having.contains(&id)).map(|(_, weight, _)| weight).sum();
+            let held: f64 = telling
+                .iter()
+                .filter(|(.., having)| having.binary_search(&id).is_ok())
+                .map(|(_, weight, _)| weight)
+                .sum();
             ranked.push(Ranked { id, score: held / whole });
         }
         Ok(ranked)
