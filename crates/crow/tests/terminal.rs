@@ -36,10 +36,18 @@ struct Terminal {
 
 impl Terminal {
     fn start(recording: &str, args: &[&str]) -> Self {
+        Self::with(&[("model.jsonl", recording)], args)
+    }
+
+    /// In a project of these files.
+    fn with(files: &[(&str, &str)], args: &[&str]) -> Self {
         let place = tempfile::tempdir().expect("a temporary directory");
         let project = place.path().join("project");
-        std::fs::create_dir(&project).expect("a directory");
-        std::fs::write(project.join("model.jsonl"), recording).expect("a file");
+        for (name, text) in files {
+            let path = project.join(name);
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            std::fs::write(path, text).expect("a file");
+        }
         let (pty, pts) = open().expect("a terminal");
         pty.resize(pty_process::Size::new(40, 80)).expect("a size");
         let child = Command::new(env!("CARGO_BIN_EXE_crow"))
@@ -170,4 +178,36 @@ fn without_a_model_an_endpoint_can_be_named() {
     assert_eq!(crow.finish().code(), Some(0), "{}", crow.screen());
     let config = std::fs::read_to_string(crow.place.path().join("home/config.toml")).expect("a configuration");
     assert!(config.contains("model = \"local/qwen\"") && config.contains("http://127.0.0.1:1/v1"), "{config}");
+}
+
+const BROUGHT: [(&str, &str); 2] = [
+    (".crow/hooks.json", r#"{ "hooks": { "Stop": [ { "hooks": [ { "command": "./evil.sh" } ] } ] } }"#),
+    (".crow/commands/ship.md", "Ship it\u{1b}[2J"),
+];
+
+#[test]
+fn trust_is_decided_item_by_item() {
+    let mut crow = Terminal::with(&BROUGHT, &["trust"]);
+    crow.wait("Trust command /ship?");
+    assert!(crow.screen().contains("Stop: ./evil.sh"), "what it would do stands there");
+    assert!(!crow.screen().contains("\u{1b}[2J"), "a project has no word with the terminal");
+    crow.type_in("yes\n");
+    crow.wait("Trust hook .crow/hooks.json?");
+    crow.type_in("what\n");
+    crow.type_in("no\n");
+    crow.wait("Trusted 1.");
+    assert_eq!(crow.finish().code(), Some(1), "one is not trusted");
+    let kept = std::fs::read_to_string(crow.place.path().join("home/trust.json")).expect("it is kept");
+    assert!(kept.contains("/ship") && !kept.contains("hooks.json"), "{kept}");
+}
+
+#[test]
+fn leaving_in_the_middle_trusts_nothing() {
+    let mut crow = Terminal::with(&BROUGHT, &["trust"]);
+    crow.wait("Trust command /ship?");
+    crow.type_in("yes\n");
+    crow.wait("Trust hook .crow/hooks.json?");
+    crow.type_in("\u{4}");
+    assert_eq!(crow.finish().code(), Some(130));
+    assert!(!crow.place.path().join("home/trust.json").exists());
 }
