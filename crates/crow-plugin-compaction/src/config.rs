@@ -1,6 +1,6 @@
 //! `[plugins.compaction]`. Plain numbers, so that a project may set them too.
 
-use crow_acp::ContextUse;
+use crow_acp::{Config, ConfigError, ContextUse, ModelId};
 use serde::Deserialize;
 
 /// The configuration.
@@ -39,6 +39,27 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// An unknown key, or a value that makes no sense, with its place.
+    pub(crate) fn of(config: &Config) -> Result<Self, ConfigError> {
+        let settings: Self = config.plugin("compaction")?;
+        let wrong = |key: &str, what: &str| {
+            Err(config.error_at(&format!("plugins.compaction.{key}"), format!("`plugins.compaction.{key}`: {what}")))
+        };
+        if !(settings.threshold > 0.0 && settings.threshold.is_finite()) {
+            return wrong("threshold", "expected a share of the window, or a number of tokens");
+        }
+        if !(0.1..=0.9).contains(&settings.target) {
+            return wrong("target", "expected a share from 0.1 to 0.9");
+        }
+        match settings.model.parse::<ModelId>() {
+            Err(error) if !settings.model.is_empty() => wrong("model", &error.to_string()),
+            _ => Ok(settings),
+        }
+    }
+
     /// Tokens above which to compact; `None` if the window is not known.
     pub(crate) fn limit(&self, context: &ContextUse) -> Option<u64> {
         let window = context.window?;
@@ -84,6 +105,21 @@ mod tests {
         assert_eq!(tokens.limit(&context(Some(32_000), None)), Some(16_000), "what does not fit is not waited for");
         let absurd = Settings { threshold: -1.0, ..tokens };
         assert_eq!(absurd.limit(&context(Some(128_000), None)), Some(12_800));
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_their_line() {
+        let read = |line: &str| {
+            let text = format!("[plugins.compaction]\n{line}\n");
+            Settings::of(&Config::from_toml("/home/ada/.crow", &text).unwrap())
+        };
+        assert_eq!(read("model = \"p/m\"").unwrap().model, "p/m");
+        for wrong in
+            ["model = \"gpt\"", "threshold = 0", "threshold = -1.0", "target = 5.0", "reserve = -1", "reserv = 1"]
+        {
+            let error = read(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("config.toml:2: "), "{wrong}: {error}");
+        }
     }
 
     #[test]

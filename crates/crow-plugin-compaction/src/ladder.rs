@@ -79,8 +79,7 @@ pub(crate) fn assemble(messages: &[Message], cut: usize, summary: &str, user_tok
         said.push(text);
     }
     said.reverse();
-    let mut parts =
-        vec![Part::Text { text: format!("<conversation_so_far>\n{summary}\n</conversation_so_far>") }];
+    let mut parts = vec![Part::Text { text: format!("<conversation_so_far>\n{summary}\n</conversation_so_far>") }];
     if !said.is_empty() {
         parts.push(Part::Text { text: format!("{SAID}{}{SAID_END}", said.join(NEXT)) });
     }
@@ -174,7 +173,12 @@ mod tests {
             (1usize..4000).prop_map(|n| vec![Message::assistant("a".repeat(n))]),
             (1usize..4, 0usize..9000).prop_map(|(calls, n)| {
                 let parts = (0..calls).map(|at| Part::ToolCall(ToolCall::new(format!("c{at}"), "read", json!({}))));
-                let mut round = vec![Message::new(Role::Assistant, parts.collect())];
+                let signed = Part::Reasoning {
+                    text: "t".repeat(n / 9),
+                    signature: Some("s".repeat(n / 3)),
+                    model: Some("p/m".into()),
+                };
+                let mut round = vec![Message::new(Role::Assistant, std::iter::once(signed).chain(parts).collect())];
                 for at in 0..calls {
                     let result = ToolResult::new(format!("c{at}"), "read", "é".repeat(n), false);
                     round.push(Message::new(Role::Tool, vec![Part::ToolResult(result)]));
@@ -226,6 +230,9 @@ mod tests {
                 prop_assert!(is_valid(&out));
                 prop_assert!(size(&out) <= before);
                 prop_assert!(summary_of(&out[0]).is_some());
+                let mut said = out.iter().filter(|message| message.role == Role::Assistant);
+                let whole = said.all(|message| messages.contains(message));
+                prop_assert!(whole, "an answer and its signed reasoning stay as they were, or go");
                 prop_assert_eq!(out.len() == 1, cut == dropped.len());
             }
         }

@@ -29,7 +29,7 @@ pub fn plugin() -> Compaction {
 impl CrowHooks for Compaction {
     /// Bad values are said at the start, not when a conversation has become too long.
     fn configure(&self, config: &mut Config) -> Result<(), ConfigError> {
-        config.plugin::<Settings>("compaction").map(drop)
+        Settings::of(config).map(drop)
     }
 
     fn register_commands(&self) -> Vec<Command> {
@@ -42,14 +42,13 @@ impl CrowHooks for Compaction {
         if context.overflow {
             return Ok(Some(CompactTrigger::Overflow));
         }
-        let settings: Settings = session.config().plugin("compaction")?;
+        let settings = Settings::of(&session.config())?;
         Ok(settings.limit(context).filter(|limit| context.used > *limit).map(|_| CompactTrigger::Threshold))
     }
 
     #[hookimpl(trylast)]
     async fn compact(&self, agent: &Agent, session: &Session, plan: &CompactPlan) -> Result<Compacted, RunError> {
-        let settings: Settings =
-            session.config().plugin("compaction").map_err(|error| RunError::new(error.to_string()))?;
+        let settings = Settings::of(&session.config()).map_err(|error| RunError::new(error.to_string()))?;
         let goal = settings.goal(&plan.context, ladder::size(&plan.messages));
         let asked = matches!(plan.trigger, CompactTrigger::Asked { .. });
 

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crow_acp::crow_hooks::{Next, Outcome};
 use crow_acp::{
-    Agent, BoxFuture, Completion, Config, CrowHooks, Delta, Deltas, Dispatch, Event, EventKind, Finish, Limits,
-    Message, Model, ModelId, NewSession, Permission, PluginManager, Provider, ProviderDescriptor, ProviderError,
-    ProviderErrorKind, Request, Role, Session, StopReason, ToolCall, ToolContext, ToolDescriptor, ToolError,
-    ToolHandler, ToolOutcome, hookimpls,
+    Agent, BoxFuture, Compact, CompactPlan, CompactTrigger, Compaction, Completion, Config, ContextUse, CrowHooks,
+    Delta, Deltas, Dispatch, Event, EventKind, Finish, Limits, Message, Model, ModelId, NewSession, Permission,
+    PluginManager, Provider, ProviderDescriptor, ProviderError, ProviderErrorKind, Request, Role, Session, StopReason,
+    ToolCall, ToolContext, ToolDescriptor, ToolError, ToolHandler, ToolOutcome, hookimpls,
 };
 use serde_json::json;
 
@@ -21,12 +22,15 @@ struct Strict {
     known: bool,
     asked: Arc<AtomicU32>,
     summaries: Arc<Mutex<Vec<Request>>>,
+    /// What it says when it is to sum up.
+    summary: String,
     largest: Arc<Mutex<u64>>,
 }
 
 impl Strict {
     fn new(rounds: u32, known: bool) -> Self {
-        Self { rounds, known, asked: Arc::default(), summaries: Arc::default(), largest: Arc::default() }
+        let summary = "## Goal\ncount the files".to_owned();
+        Self { rounds, known, asked: Arc::default(), summaries: Arc::default(), summary, largest: Arc::default() }
     }
 }
 
@@ -68,7 +72,7 @@ impl Provider for Strict {
                 |error: crow_acp::DeltaRefused| ProviderError::new(ProviderErrorKind::Protocol, error.to_string());
             if request.tools.is_empty() {
                 self.summaries.lock().unwrap().push(request.clone());
-                deltas.push(Delta::text("## Goal\ncount the files")).await.map_err(refused)?;
+                deltas.push(Delta::text(&self.summary)).await.map_err(refused)?;
                 return Ok(Completion::new(Finish::Stop, None));
             }
             let mut largest = self.largest.lock().unwrap().max(tokens(request));
@@ -100,7 +104,8 @@ impl CrowHooks for World {
     fn register_providers(&self) -> Vec<ProviderDescriptor> {
         let mut model = Model::new(ModelId::new("test", "strict"));
         model.context_window = self.0.known.then_some(WINDOW);
-        vec![ProviderDescriptor::new("test", vec![model], self.0.clone())]
+        let cheap = Model::new(ModelId::new("test", "cheap"));
+        vec![ProviderDescriptor::new("test", vec![model, cheap], self.0.clone())]
     }
 
     fn register_tools(&self) -> Vec<ToolDescriptor> {
@@ -186,7 +191,7 @@ struct Veto;
 
 #[hookimpls]
 impl CrowHooks for Veto {
-    fn compact(&self) -> Result<Option<crow_acp::Compaction>, String> {
+    fn compact(&self) -> Result<Option<Compaction>, String> {
         Err("not now".into())
     }
 }
@@ -200,4 +205,87 @@ async fn another_plugin_may_veto() {
     let outcome = agent.prompt(&session, Message::user("/compact")).await;
     assert_eq!(outcome.stop_reason, StopReason::Refusal);
     assert_eq!(compactions(&log), 0);
+}
+
+#[tokio::test]
+async fn a_summary_that_is_none_or_too_long_is_not_taken() {
+    for summary in ["", &"a very long story ".repeat(5_000)] {
+        let model = Strict { summary: summary.to_owned(), ..Strict::new(12, true) };
+        let (agent, session, log) = world(&model, "[plugins.compaction]\nkeep_tokens = 2000").await;
+        agent.prompt(&session, Message::user("count the files")).await;
+        let before = size(&session);
+        let outcome = agent.prompt(&session, Message::user("/compact")).await;
+        assert_eq!(outcome.stop_reason, StopReason::EndTurn, "{outcome:?}");
+        assert_eq!(compactions(&log), 1);
+        assert!(size(&session) < before, "it never grows");
+        let first = session.messages()[0].text();
+        assert!(!first.contains("a very long story") && first.contains("count the files"), "{first}");
+    }
+}
+
+fn size(session: &Session) -> u64 {
+    session.messages().iter().map(Message::estimated_tokens).sum()
+}
+
+#[tokio::test]
+async fn another_model_may_write_the_summary() {
+    let model = Strict::new(12, true);
+    let (agent, session, log) = world(&model, "[plugins.compaction]\nkeep_tokens = 2000\nmodel = \"test/cheap\"").await;
+    agent.prompt(&session, Message::user("count the files")).await;
+    agent.prompt(&session, Message::user("/compact")).await;
+    assert_eq!(compactions(&log), 1);
+    assert_eq!(model.summaries.lock().unwrap()[0].model.id, ModelId::new("test", "cheap"));
+    assert_eq!(session.model(), Some(ModelId::new("test", "strict")), "the session keeps its own");
+}
+
+struct Replaces;
+
+#[hookimpls]
+impl CrowHooks for Replaces {
+    fn compact(&self, plan: &CompactPlan) -> Option<Compaction> {
+        Some(Compaction::new(plan.messages[..1].to_vec(), "the beginning is enough"))
+    }
+}
+
+#[tokio::test]
+async fn another_plugin_may_do_it_its_own_way() {
+    let model = Strict::new(12, true);
+    let (agent, session, log) = world(&model, "").await;
+    agent.plugins().register(Replaces).unwrap();
+    agent.prompt(&session, Message::user("count the files")).await;
+    agent.prompt(&session, Message::user("/compact")).await;
+    assert_eq!(compactions(&log), 1);
+    let texts: Vec<String> = session.messages().iter().map(Message::text).collect();
+    assert_eq!(texts, ["count the files"]);
+    assert!(model.summaries.lock().unwrap().is_empty(), "nobody else was asked");
+}
+
+/// Says when, and adds to what comes of it.
+struct Steers;
+
+#[hookimpls]
+impl CrowHooks for Steers {
+    fn should_compact(&self, context: &ContextUse) -> Option<CompactTrigger> {
+        (context.used > 4_000).then_some(CompactTrigger::Threshold)
+    }
+
+    #[hookimpl(wrapper)]
+    async fn compact(&self, mut next: Next<'_, Compact>) -> Outcome<Compact> {
+        let mut compaction = next.run().await?;
+        if let Some(compaction) = &mut compaction {
+            compaction.messages.insert(0, Message::user("never touch main.rs"));
+        }
+        Ok(compaction)
+    }
+}
+
+#[tokio::test]
+async fn another_plugin_may_say_when_and_what_stays() {
+    let model = Strict::new(12, true);
+    let (agent, session, log) = world(&model, "[plugins.compaction]\nkeep_tokens = 1000\ntarget = 0.1").await;
+    agent.plugins().register(Steers).unwrap();
+    let outcome = agent.prompt(&session, Message::user("count the files")).await;
+    assert!(outcome.error.is_none(), "{outcome:?}");
+    assert!(compactions(&log) > 0, "long before the window is full");
+    assert_eq!(session.messages()[0].text(), "never touch main.rs");
 }
