@@ -145,6 +145,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A file to import from cannot be read.
+    #[error("{} cannot be imported: {detail}", .path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        detail: String,
+    },
     /// The configuration says something that makes no sense.
     #[error("{0}")]
     Configuration(String),

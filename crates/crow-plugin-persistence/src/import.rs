@@ -32,10 +32,10 @@ pub struct Imported {
 /// # Errors
 /// It is not such a file, or cannot be read.
 pub fn read_earlier(path: &Path, cwd: &Path) -> Result<Imported, StoreError> {
-    let failed = |error: rusqlite::Error| StoreError::sqlite(path, &error);
-    if let Err(error) = std::fs::metadata(path) {
-        return Err(StoreError::NoAccess { store: path.into(), detail: error.to_string() });
-    }
+    let unreadable = |detail: String| StoreError::Import { path: path.to_owned(), detail };
+    // What is to be done about the store is no advice for a file that somebody has named.
+    let failed = |error: rusqlite::Error| unreadable(error.to_string());
+    std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     if !is_earlier(&connection).map_err(failed)? {

@@ -108,11 +108,14 @@ fn what_is_no_earlier_store_is_refused() {
     let place = Place::file();
     let path = place.directory.path().join("other.db");
     let error = read_earlier(&path, Path::new("/work")).unwrap_err();
-    assert!(matches!(error, StoreError::NoAccess { .. }), "{error}");
+    assert!(
+        error.to_string().ends_with("other.db cannot be imported: No such file or directory (os error 2)"),
+        "{error}"
+    );
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE sessions (id TEXT)").unwrap();
     let error = read_earlier(&path, Path::new("/work")).unwrap_err();
     assert!(matches!(error, StoreError::NotEarlier { .. }), "{error}");
     std::fs::write(&path, "no database at all, but of some length\n".repeat(100)).unwrap();
     let error = read_earlier(&path, Path::new("/work")).unwrap_err();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.to_string().ends_with("other.db cannot be imported: file is not a database"), "{error}");
 }
