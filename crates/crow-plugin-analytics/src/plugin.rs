@@ -133,7 +133,8 @@ impl CrowHooks for Analytics {
     }
 
     #[hookimpl(tryfirst)]
-    fn on_session_start(&self, agent: &Agent) -> Result<(), ConfigError> {
+    fn on_session_start(&self, agent: &Agent, session: &Session) -> Result<(), ConfigError> {
+        Track::of(session);
         if self.0.settings(&agent.config())?.hook_times {
             self.0.hook_times.get_or_init(|| {
                 let times = Arc::<HookTimes>::default();
@@ -308,14 +309,20 @@ impl CrowHooks for Analytics {
 
     #[hookimpl(trylast)]
     async fn on_shutdown(&self, agent: &Agent) -> Result<(), AnalyticsError> {
+        let recorder = self.0.recorder.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let closed = match recorder {
+            Some(recorder) => {
+                self.0.record_hooks(agent);
+                recorder.close().await
+            }
+            None => Ok(()),
+        };
+        // Last, because it depends on others.
         #[cfg(feature = "otel")]
         if let Some(Some(exporter)) = self.0.exporter.get() {
             exporter.close().await;
         }
-        let recorder = self.0.recorder.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(recorder) = recorder else { return Ok(()) };
-        self.0.record_hooks(agent);
-        recorder.close().await
+        closed
     }
 }
 

@@ -56,7 +56,7 @@ impl Table {
         if !self.heads.is_empty() {
             let mut head = " ".repeat(name + if bar > 0 { bar + GAP } else { 0 });
             for (text, width) in self.heads[..shown].iter().zip(&widths) {
-                head += &format!("{}{}", " ".repeat(GAP), right(text, *width));
+                head += &right(text, width + GAP);
             }
             lines.push(palette.paint(Style::Dim, head.trim_end()));
         }
@@ -68,7 +68,7 @@ impl Table {
                 line += &self.bar(&row.parts, most, bar, palette);
             }
             for (text, width) in row.cells[..shown.min(row.cells.len())].iter().zip(&widths) {
-                line += &format!("{}{}", " ".repeat(GAP), right(text, *width));
+                line += &right(text, width + GAP);
             }
             lines.push(line.trim_end().to_owned());
         }
