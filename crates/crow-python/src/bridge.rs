@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use crow_acp::crow_hooks::{Budget, BoxError, DynImpl, DynPlugin, HookSpec, PluginInfo, Tier};
+use crow_acp::crow_hooks::{BoxError, Budget, DynImpl, DynPlugin, HookSpec, PluginInfo, Tier};
 use crow_acp::{Agent, CrowHooks, Notice, PluginManager, Session, Severity};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyWeakrefReference};
@@ -206,11 +206,7 @@ impl Bridge {
     ///
     /// # Errors
     /// It is no plugin, or the manager refuses it.
-    pub(crate) fn register(
-        &self,
-        plugin: &Bound<'_, PyAny>,
-        name: Option<String>,
-    ) -> PyResult<Option<String>> {
+    pub(crate) fn register(&self, plugin: &Bound<'_, PyAny>, name: Option<String>) -> PyResult<Option<String>> {
         let py = plugin.py();
         let shared = self.shared().ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("the agent is gone"))?;
         let described = py.import("crow_acp._plugins")?.call_method1("describe", (plugin, name))?;

@@ -217,7 +217,8 @@ impl Arguments {
             let Some((name, given)) = self.lent.iter().find(|(lent, _)| lent == name) else {
                 return Err(PyTypeError::new_err(format!("the hook has no argument `{name}`")));
             };
-            let mutable = self.hook.args.iter().any(|arg| arg.name == *name && arg.ty.replace(' ', "").starts_with("&mut"));
+            let mutable =
+                self.hook.args.iter().any(|arg| arg.name == *name && arg.ty.replace(' ', "").starts_with("&mut"));
             let object = if mutable {
                 let key = Key { task: self.task, hook: self.hook.name, arg: name, place: given.place };
                 let object = method.bridge.chains(|chains| chains.object(py, &method.bridge, key, method.id, given))?;

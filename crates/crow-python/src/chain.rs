@@ -51,7 +51,8 @@ impl Chains {
         user: u64,
         given: &Arc<Given>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let same = |shared: &Shared| shared.key.task == key.task && shared.key.hook == key.hook && shared.key.arg == key.arg;
+        let same =
+            |shared: &Shared| shared.key.task == key.task && shared.key.hook == key.hook && shared.key.arg == key.arg;
         if let Some(shared) = self.0.iter_mut().find(|shared| shared.key == key && !shared.users.contains(&user)) {
             shared.users.push(user);
             let object = shared.object.bind(py).clone();

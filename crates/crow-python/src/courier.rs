@@ -184,11 +184,7 @@ impl Courier {
     }
 
     /// Looks whether the loop still does what it is asked to; `stuck` is called if not, and `well` when it does again.
-    pub(crate) fn check(
-        &'static self,
-        stuck: impl FnOnce() + Send + 'static,
-        well: impl FnOnce() + Send + 'static,
-    ) {
+    pub(crate) fn check(&'static self, stuck: impl FnOnce() + Send + 'static, well: impl FnOnce() + Send + 'static) {
         let Ok(runtime) = runtime() else { return };
         let answered = Arc::new(AtomicBool::new(false));
         let answer = answered.clone();

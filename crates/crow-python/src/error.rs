@@ -8,8 +8,18 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-create_exception!(crow_acp, HookError, PyException, "A plugin in Rust failed: `plugin`, `hook` and `reason` say which, where and why.");
-create_exception!(crow_acp, Refused, PyException, "Refuses what the user or the model wants; the text is what they are told.");
+create_exception!(
+    crow_acp,
+    HookError,
+    PyException,
+    "A plugin in Rust failed: `plugin`, `hook` and `reason` say which, where and why."
+);
+create_exception!(
+    crow_acp,
+    Refused,
+    PyException,
+    "Refuses what the user or the model wants; the text is what they are told."
+);
 
 /// An exception.
 pub(crate) struct Raised {
@@ -83,7 +93,12 @@ pub(crate) fn raised(py: Python<'_>, error: PyErr) -> BoxError {
     Box::new(Raised::new(py, error))
 }
 
-create_exception!(crow_acp, PluginValidationError, PyException, "A plugin does not fit the hooks: `plugin` and the text say which and why.");
+create_exception!(
+    crow_acp,
+    PluginValidationError,
+    PyException,
+    "A plugin does not fit the hooks: `plugin` and the text say which and why."
+);
 
 /// Why a plugin was not registered.
 pub(crate) fn register_error(error: &RegisterError) -> PyErr {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crow_acp::crow_hooks::{BoxError, Next, Outcome};
-use crow_acp::{BoxFuture, CallLlm, CallLlmArgs, Delta, DeltaKind, DeltaRefused, DeltaSink, Deltas, OnStreamDelta, Session};
+use crow_acp::{
+    BoxFuture, CallLlm, CallLlmArgs, Delta, DeltaKind, DeltaRefused, DeltaSink, Deltas, OnStreamDelta, Session,
+};
 use tokio::sync::{Notify, oneshot};
 
 use crate::bridge::Bridge;

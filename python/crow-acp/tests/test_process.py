@@ -233,3 +233,49 @@ def test_plugins_may_have_hooks_of_their_own(place: Place, model: ModelServer) -
     client.prompt(client.new_session(), "hello")
     assert client.notices() == ""
     assert place.lines() == ["['WHY', '!'] 3"]
+
+
+def test_an_agent_of_a_kind_of_its_own(place: Place, model: ModelServer) -> None:
+    model.push(say("one"))
+    client = place.run(
+        PRELUDE
+        + """
+class Mine(AcpAgent):
+    counted = 0
+
+    def __init__(self, name, config=None):
+        super().__init__(config, mode="plan")
+        self.name = name
+
+class Plugin:
+    @hookimpl
+    async def before_run(self, agent, session):
+        agent.counted += 1
+        log(agent.name, agent.counted, Mine.counted, type(agent).__name__, session.mode)
+        for name in ("hook", "_sessions", "_pm"):
+            try:
+                setattr(agent, name, 1)
+            except AttributeError as error:
+                log(error)
+
+async def main():
+    try:
+        AcpAgent("gpt")
+    except TypeError as error:
+        log(str(error).split(",")[0])
+    agent = Mine("raven", {"max_turns": 3})
+    agent._pm.register(Plugin())
+    await run_agent(agent)
+
+asyncio.run(main())
+""",
+        **place.variables(),
+    )
+    client.prompt(client.new_session(), "hello")
+    assert place.lines() == [
+        "config is a dict of what config.toml may say",
+        "raven 1 0 Mine plan",
+        "the agent's `hook` cannot be set",
+        "the agent's `_sessions` cannot be set",
+        "the agent's `_pm` cannot be set",
+    ]

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use crow_acp::{Agent, Message, Overrides, Pause, PluginManager, Question, Request, RunError, ToolContent};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping};
+use pyo3::types::{PyDict, PyMapping, PyTuple};
 
-use super::attributes::{Attributes, Holder};
+use super::attributes::{Attributes, Holder, belongs};
 use super::manager::Plugins;
 use super::relay::Relay;
 use super::session::{PySession, notice};
@@ -19,19 +19,19 @@ use crate::shape::{Read, Show};
 
 /// The agent: what a program in Python makes, and what every hook gets. Built-in plugins are in it; installed ones are
 /// found when it runs.
-#[pyclass(frozen, subclass, weakref, name = "AcpAgent", module = "crow_acp")]
+#[pyclass(frozen, subclass, weakref, dict, name = "AcpAgent", module = "crow_acp")]
 #[derive(Debug)]
 pub(crate) struct AcpAgent {
     pub(crate) bridge: Arc<Bridge>,
     attributes: Arc<Attributes>,
-    overrides: Overrides,
+    overrides: OnceLock<Overrides>,
     served: OnceLock<()>,
 }
 
 impl AcpAgent {
     /// The agent that runs in this process already.
     pub(crate) fn of(bridge: Arc<Bridge>) -> Self {
-        Self { bridge, attributes: Arc::default(), overrides: Overrides::default(), served: OnceLock::new() }
+        Self { bridge, attributes: Arc::default(), overrides: OnceLock::new(), served: OnceLock::new() }
     }
 
     fn running(&self) -> PyResult<&Agent> {
@@ -45,9 +45,19 @@ impl AcpAgent {
 
 #[pymethods]
 impl AcpAgent {
+    /// Takes whatever its subclasses take: what it is made of comes with `__init__`.
     #[new]
+    #[pyo3(signature = (*_args, **_options))]
+    fn new(_args: &Bound<'_, PyTuple>, _options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let plugins = PluginManager::new();
+        crow::built_in(&plugins).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let bridge = Bridge::new(plugins);
+        crate::plugin::install(&bridge).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(Self::of(bridge))
+    }
+
     #[pyo3(signature = (config=None, *, model=None, mode=None))]
-    fn new(config: Option<&Bound<'_, PyAny>>, model: Option<String>, mode: Option<String>) -> PyResult<Self> {
+    fn __init__(&self, config: Option<&Bound<'_, PyAny>>, model: Option<String>, mode: Option<String>) -> PyResult<()> {
         let mut set = Vec::new();
         if let Some(config) = config {
             let config = config.cast::<PyMapping>().map_err(|_| {
@@ -55,12 +65,8 @@ impl AcpAgent {
             })?;
             flatten("", &config.clone(), &mut set)?;
         }
-        let plugins = PluginManager::new();
-        crow::built_in(&plugins).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        let bridge = Bridge::new(plugins);
-        crate::plugin::install(&bridge).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         let overrides = Overrides { set, model, mode, blocked: Vec::new() };
-        Ok(Self { bridge, attributes: Arc::default(), overrides, served: OnceLock::new() })
+        self.overrides.set(overrides).map_err(|_| PyRuntimeError::new_err("the agent is made already"))
     }
 
     /// The plugin manager.
@@ -118,7 +124,8 @@ impl AcpAgent {
 
     /// What the configuration says under `[plugins.NAME]`: a dict.
     fn plugin_config<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        let section: Section = self.running()?.config().plugin(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let section: Section =
+            self.running()?.config().plugin(name).map_err(|error| PyValueError::new_err(error.to_string()))?;
         Plain::Json(serde_json::Value::Object(section.0)).show(py, &self.bridge)
     }
 
@@ -217,7 +224,8 @@ impl AcpAgent {
             return Err(PyRuntimeError::new_err("the agent runs already, or has run"));
         }
         crate::plugin::name_installed(py);
-        let (bridge, overrides, attributes) = (own.bridge.clone(), own.overrides.clone(), own.attributes.clone());
+        let (bridge, overrides, attributes) =
+            (own.bridge.clone(), own.overrides.get().cloned().unwrap_or_default(), own.attributes.clone());
         future::spawn(py, &own.bridge, async move {
             let agent = crow::agent(bridge.plugins.clone(), overrides).await?;
             attributes.tell(&agent);
@@ -250,11 +258,20 @@ impl AcpAgent {
         self.attributes.get(py, &self.bridge, self.holder(), "the agent", name)
     }
 
-    fn __setattr__(&self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        if name == "_pm" {
-            return Err(PyAttributeError::new_err("the agent's plugin manager cannot be replaced"));
+    fn __setattr__(slf: &Bound<'_, Self>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        if belongs::<Self>(py, name)? {
+            return Err(PyAttributeError::new_err(format!("the agent's `{name}` cannot be set")));
         }
-        self.attributes.set(self.holder(), name, value);
+        // What a subclass has of its own is its own business.
+        if let Some(own) = slf.get_type().getattr_opt(name)? {
+            if own.hasattr("__set__")? {
+                return own.call_method1("__set__", (slf, value)).map(drop);
+            }
+            return slf.getattr("__dict__")?.set_item(name, value);
+        }
+        let agent = slf.get();
+        agent.attributes.set(agent.holder(), name, value);
         Ok(())
     }
 
@@ -286,4 +303,3 @@ fn flatten(prefix: &str, config: &Bound<'_, PyMapping>, into: &mut Vec<String>) 
     }
     Ok(())
 }
-

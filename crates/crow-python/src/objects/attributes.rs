@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crow_acp::{Agent, Session};
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use serde_json::Value as Json;
@@ -36,6 +37,11 @@ impl Holder for Session {
     fn set_attribute(&self, name: &str, value: Json) {
         self.set_attribute(name, value);
     }
+}
+
+/// Whether every `T` has an attribute of that name, which is not to be set then.
+pub(crate) fn belongs<T: PyTypeInfo>(py: Python<'_>, name: &str) -> PyResult<bool> {
+    py.get_type::<T>().getattr("__dict__")?.contains(name)
 }
 
 /// The objects, by name, and what Rust was told of them.

@@ -147,7 +147,8 @@ impl ToolHandler for Function {
                 Plain::Json(Json::String(text)) => ToolOutcome::ok(text),
                 // A dict with `text` says what it is; anything else is data for the model.
                 Plain::Json(Json::Object(entries)) if entries.contains_key("text") => {
-                    ToolOutcome::read(Json::Object(entries).into()).map_err(|error| ToolError::new(error.to_string()))?
+                    ToolOutcome::read(Json::Object(entries).into())
+                        .map_err(|error| ToolError::new(error.to_string()))?
                 }
                 other => ToolOutcome::ok(other.json().map_err(ToolError::new)?.to_string()),
             })

@@ -71,7 +71,8 @@ impl HookCaller {
         let kwargs = kwargs.cloned().unwrap_or_else(|| PyDict::new(py));
         let plain = Plain::read(kwargs.as_any())?;
         let args = Fields::of("arguments by name", plain).map_err(|error| PyTypeError::new_err(error.to_string()))?;
-        let call = call(self.name, agent, args).map_err(|error| PyTypeError::new_err(format!("{}: {error}", self.name)))?;
+        let call =
+            call(self.name, agent, args).map_err(|error| PyTypeError::new_err(format!("{}: {error}", self.name)))?;
         let Some(call) = call else {
             let text = format!("`{}` is called by the agent only", self.name);
             return Err(PyNotImplementedError::new_err(text));

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use crow_acp::{Message, ModelId, Notice, Origin, Part, Role, Session, Severity, ToolContent, ToolProgress};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, belongs};
 use super::messages::Messages;
 use crate::bridge::Bridge;
 use crate::future;
@@ -263,7 +262,7 @@ impl PySession {
             py.detach(|| self.session.set_title(&title));
             return Ok(());
         }
-        if PySession::known(py, name)? {
+        if belongs::<Self>(py, name)? {
             return Err(pyo3::exceptions::PyAttributeError::new_err(format!("a session's `{name}` cannot be set")));
         }
         self.attributes().set(Some(&self.session), name, value);
@@ -275,15 +274,5 @@ impl PySession {
             return Ok(());
         }
         Err(pyo3::exceptions::PyAttributeError::new_err(format!("the session has no attribute `{name}`")))
-    }
-}
-
-impl PySession {
-    /// Whether a session has that already.
-    fn known(py: Python<'_>, name: &str) -> PyResult<bool> {
-        let dict: Bound<'_, PyAny> = py.get_type::<Self>().getattr("__dict__")?;
-        let copy = PyDict::new(py);
-        copy.update(dict.cast::<pyo3::types::PyMapping>()?)?;
-        copy.contains(name)
     }
 }

@@ -288,8 +288,6 @@ impl Edit for SubagentSpec {
     }
 }
 
-lend!(
-    StopReason, EndReason, RunError, RunOutcome, Turn, ContextUse, CompactPlan, CompactReport, ToolCallError
-);
+lend!(StopReason, EndReason, RunError, RunOutcome, Turn, ContextUse, CompactPlan, CompactReport, ToolCallError);
 lend_mut!(SubagentSpec);
 take!(TurnDecision, Recovery, ToolGate, Permission, KeepGoing, CompactTrigger, Compaction);

@@ -120,7 +120,8 @@ impl Read for ToolOutcome {
             outcome.status = status;
         }
         let content: Option<Json> = fields.maybe("content")?;
-        outcome.content = content.map_or_else(|| Ok(Vec::new()), |content| parse("what the user sees", content.into()))?;
+        outcome.content =
+            content.map_or_else(|| Ok(Vec::new()), |content| parse("what the user sees", content.into()))?;
         let locations: Option<Json> = fields.maybe("locations")?;
         outcome.locations = locations.map_or_else(|| Ok(Vec::new()), |files| parse("places in files", files.into()))?;
         outcome.raw_output = fields.maybe("raw_output")?;

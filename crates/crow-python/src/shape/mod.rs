@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::bridge::Bridge;
 use crate::plain::{Given, Plain};
 use crate::world::{Value, World};
-use crate::bridge::Bridge;
 
 /// A value that Python can look at.
 pub(crate) trait Show {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crow_acp::crow_hooks::{BoxError, Lend};
 use crow_acp::{
     Completion, Config, Delta, DeltaKind, DeltaSink, Deltas, Finish, Message, Model, ModelId, Parameters,
     ProviderError, Request, Response, Scope, Section, Sections, Usage,
 };
-use crow_acp::crow_hooks::{BoxError, Lend};
 use serde_json::{Value as Json, json};
 
 use super::{Edit, Fields, Misfit, Read, Show, as_json, json, lend, lend_mut, parse, take};
@@ -199,7 +199,9 @@ impl Read for Delta {
                 };
                 Self::tool_call(index, fields.maybe("id")?, fields.maybe("name")?, arguments)
             }
-            other => return Err(Misfit::new(format!("there is no fragment of kind `{other}`: text, thought, tool_call"))),
+            other => {
+                return Err(Misfit::new(format!("there is no fragment of kind `{other}`: text, thought, tool_call")));
+            }
         };
         delta.done = fields.take("done").map_or(Ok(false), |done| parse("True or False", done))?;
         Ok(delta)

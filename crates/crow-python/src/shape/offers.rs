@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crow_acp::{
-    Choice, ChoiceKind, Command, CommandCall, CommandReply, ConfigOption, Message, Mode, OptionChange, OptionValue, ProviderDescriptor,
-    ToolDescriptor,
+    Choice, ChoiceKind, Command, CommandCall, CommandReply, ConfigOption, Message, Mode, OptionChange, OptionValue,
+    ProviderDescriptor, ToolDescriptor,
 };
 use serde_json::{Value as Json, json};
 
