@@ -287,9 +287,9 @@ fn side_by_side(suites: &[&Suite], wheels: &Path, full: bool) -> Result<(), Fail
             rows.push((format!("{}{form}", suite.sdist), theirs, ours));
         }
     }
-    println!("\n{:<26}{:<44}on crow_hooks", "", "on pluggy");
+    println!("\n{:<26}{:<60}on crow_hooks", "", "on pluggy");
     for (name, theirs, ours) in &rows {
-        println!("{name:<26}{:<44}{}", told(theirs), told(ours));
+        println!("{name:<26}{:<60}{}", told(theirs), told(ours));
     }
     if differing.is_empty() {
         return Ok(());

@@ -184,7 +184,9 @@ def measure(case, rounds, floor):
             times[at].append(calls(contestants[at], counts[at]) / counts[at])
     # The price of the loop itself is nobody's.
     ours_ns, theirs_ns, *rest = (statistics.median(each) * 1e9 for each in times)
-    row = {"case": name, "crow_hooks": ours_ns, "pluggy": theirs_ns, "times faster": theirs_ns / ours_ns, "goal": goal}
+    row = {"case": name, "crow_hooks": ours_ns, "pluggy": theirs_ns, "times faster": theirs_ns / ours_ns}
+    # Set for 3.11. Where Python calls a function more slowly, as in 3.12, even the floor would miss them.
+    row["goal"] = goal if sys.version_info[:2] == (3, 11) else None
     if rest:
         row["floor"] = rest[0]
         row["of the floor"] = ours_ns / rest[0]
