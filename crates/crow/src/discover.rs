@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crow_acp::{Config, Model, Overrides, ProviderError, ProviderErrorKind, Sources};
+use crow_acp::{Config, Model, Overrides, ProviderDescriptor, ProviderError, ProviderErrorKind, Sources};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -154,15 +154,22 @@ pub(crate) async fn models(provider: &Provider, plugins: Plugins) -> Result<Vec<
 /// # Errors
 /// As for [`models`].
 pub(crate) async fn list(host: &Host, name: &str) -> Result<Vec<Model>, ProviderError> {
+    let nobody =
+        || ProviderError::new(ProviderErrorKind::Unsupported, format!("no plugin carries the provider `{name}`"));
+    carried(host, name).await?.ok_or_else(nobody)?.handler.list_models().await
+}
+
+/// The provider called `name`, if a plugin carries it.
+///
+/// # Errors
+/// A plugin failed.
+pub(crate) async fn carried(host: &Host, name: &str) -> Result<Option<ProviderDescriptor>, ProviderError> {
     let agent = &host.agent;
     // Not by starting the agent: that would open the store.
     let failed =
         |error: crow_acp::crow_hooks::HookError| ProviderError::new(ProviderErrorKind::BadRequest, error.to_string());
     let answers = agent.hooks().register_providers(agent).await.map_err(failed)?;
-    let provider = answers.into_iter().flatten().find(|provider| provider.name == name);
-    let nobody =
-        || ProviderError::new(ProviderErrorKind::Unsupported, format!("no plugin carries the provider `{name}`"));
-    provider.ok_or_else(nobody)?.handler.list_models().await
+    Ok(answers.into_iter().flatten().find(|provider| provider.name == name))
 }
 
 /// The configuration of this process with a provider put in.

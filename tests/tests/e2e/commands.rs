@@ -33,9 +33,11 @@ fn bare_crow_prints_a_short_help() {
 fn every_command_has_help_and_the_program_a_version() {
     let sandbox = Sandbox::new();
     assert!(succeeds(&sandbox, &["--version"]).contains(env!("CARGO_PKG_VERSION")));
-    for command in ["acp", "run", "demo", "init", "doctor", "plugins", "hooks", "sessions", "stats"] {
+    for command in
+        ["acp", "run", "demo", "init", "doctor", "plugin", "plugins", "hooks", "sessions", "stats", "import", "trust"]
+    {
         let help = succeeds(&sandbox, &[command, "--help"]);
-        assert!(help.contains(command), "{help}");
+        assert!(help.contains(&format!("Usage: crow {command}")), "{help}");
     }
     let output = sandbox.run(&["rnu"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
@@ -177,6 +179,15 @@ fn doctor_tries_the_connection() {
     drop(server);
     let output = sandbox.run(&["doctor"]);
     assert!(!output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn doctor_knows_providers_that_plugins_bring_along() {
+    let sandbox = Sandbox::new();
+    sandbox.config("model = \"replay/some.jsonl\"\n");
+    let said = succeeds(&sandbox, &["doctor"]);
+    assert!(said.contains("✓ provider replay") && said.contains("replay/some.jsonl"), "{said}");
+    assert!(!said.contains('✗'), "{said}");
 }
 
 #[test]

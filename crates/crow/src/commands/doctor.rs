@@ -115,9 +115,10 @@ async fn all(cli: &Cli, config: &Config, host: &Host) -> Vec<Check> {
     let mut checks = vec![configuration(config)];
     checks.push(permissions(config.home()));
     checks.push(plugins_check(host));
-    let (providers, models) = providers(cli, config, host).await;
+    let brought = brought(config, host).await;
+    let (providers, models) = providers(cli, config, host, brought).await;
     checks.extend(providers);
-    checks.push(model(config, &models));
+    checks.push(model(config, brought, &models));
     checks.push(store(host).await);
     checks.push(log(config));
     checks
@@ -170,9 +171,21 @@ fn plugins_check(host: &Host) -> Check {
     }
 }
 
-/// Tries every provider, all at once, and tells which models they have.
-async fn providers(cli: &Cli, config: &Config, host: &Host) -> (Vec<Check>, Vec<(String, Vec<String>)>) {
-    if config.providers().is_empty() {
+/// The provider of the model that is chosen, if no configuration names it but a plugin brings it along.
+async fn brought<'a>(config: &'a Config, host: &Host) -> Option<&'a str> {
+    let name = config.model()?.provider.as_str();
+    let unknown = !config.providers().contains_key(name);
+    (unknown && discover::carried(host, name).await.is_ok_and(|provider| provider.is_some())).then_some(name)
+}
+
+/// Tries every provider, and tells which models they have.
+async fn providers(
+    cli: &Cli,
+    config: &Config,
+    host: &Host,
+    brought: Option<&str>,
+) -> (Vec<Check>, Vec<(String, Vec<String>)>) {
+    if config.providers().is_empty() && brought.is_none() {
         let found = discover::look(cli.plugins).await;
         let fix = if found.is_empty() {
             "crow init, or set OPENAI_API_KEY, or start a model server on this machine"
@@ -189,9 +202,10 @@ async fn providers(cli: &Cli, config: &Config, host: &Host) -> (Vec<Check>, Vec<
     }
     let mut checks = Vec::new();
     let mut models = Vec::new();
-    for (name, provider) in config.providers() {
+    let configured = config.providers().iter().map(|(name, provider)| (name.as_str(), Some(provider)));
+    for (name, provider) in configured.chain(brought.map(|name| (name, None))) {
         let title = format!("provider {name}");
-        if let Some(error) = &provider.error {
+        if let Some(error) = provider.and_then(|provider| provider.error.as_ref()) {
             checks.push(Check::new(title, State::Error, error.to_string()).fix("correct it, or take the provider out"));
             continue;
         }
@@ -199,13 +213,17 @@ async fn providers(cli: &Cli, config: &Config, host: &Host) -> (Vec<Check>, Vec<
         let late =
             |_| ProviderError::new(ProviderErrorKind::Timeout, format!("no answer within {} s", PATIENCE.as_secs()));
         let answer = timeout(PATIENCE, discover::list(host, name)).await.map_err(late).flatten();
-        let at =
-            provider.base_url.as_deref().map(|url| format!("{}: ", config.secrets().scrub(url))).unwrap_or_default();
+        let address = provider.and_then(|provider| provider.base_url.as_deref());
+        let at = address.map(|url| format!("{}: ", config.secrets().scrub(url))).unwrap_or_default();
         match answer {
             Ok(list) => {
                 let took = since.elapsed().as_millis();
                 checks.push(Check::new(title, State::Ok, format!("{at}{} models, {took} ms", list.len())));
-                models.push((name.clone(), list.into_iter().map(|model| model.id.name).collect()));
+                models.push((name.to_owned(), list.into_iter().map(|model| model.id.name).collect()));
+            }
+            Err(error) if provider.is_none() && error.kind == ProviderErrorKind::Unsupported => {
+                checks.push(Check::new(title, State::Ok, "a plugin's, which does not list its models"));
+                models.push((name.to_owned(), Vec::new()));
             }
             Err(error) => checks.push(refused(title, &at, &error, config)),
         }
@@ -233,7 +251,7 @@ fn refused(title: String, at: &str, error: &ProviderError, config: &Config) -> C
     Check::new(title, state, format!("{at}{said}")).fix(fix)
 }
 
-fn model(config: &Config, models: &[(String, Vec<String>)]) -> Check {
+fn model(config: &Config, brought: Option<&str>, models: &[(String, Vec<String>)]) -> Check {
     let name = "model";
     let Some(id) = config.model() else {
         return Check::new(name, State::Error, "none configured")
@@ -241,7 +259,7 @@ fn model(config: &Config, models: &[(String, Vec<String>)]) -> Check {
     };
     let ModelId { provider, name: wanted } = id;
     match models.iter().find(|(name, _)| name == provider) {
-        _ if !config.providers().contains_key(provider) => {
+        _ if brought.is_none() && !config.providers().contains_key(provider) => {
             Check::new(name, State::Error, format!("{id}: there is no provider `{provider}`"))
                 .fix(format!("add [providers.{provider}], or choose another model"))
         }
