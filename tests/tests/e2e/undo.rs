@@ -56,5 +56,7 @@ fn without_an_edit_nothing_is_kept() {
     let client = Client::start(&sandbox);
     let session = client.new_session(&sandbox);
     client.prompt(&session, "hi");
+    let told = client.prompt(&session, "/undo").text();
+    assert!(told.starts_with("there is nothing to undo"), "what a command says is told as it stands: {told}");
     assert!(!sandbox.home().join("checkpoints").exists());
 }

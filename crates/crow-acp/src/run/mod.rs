@@ -18,6 +18,7 @@ use crate::event::EventKind;
 use crate::hooks::Hooks;
 use crate::message::Message;
 use crate::model::{ModelId, Usage};
+use crate::options::CommandError;
 use crate::provider::{Finish, ProviderError, ProviderErrorKind};
 use crate::session::Session;
 use crate::update::{Notice, Severity, Update};
@@ -200,10 +201,13 @@ impl Run {
     }
 }
 
-/// A hook's error where it means a refusal: what the plugin says, without a word of failure.
+/// A hook's error where it means a refusal: what the plugin says, without a word of failure. What a slash command says is
+/// meant for the user as it stands: they have just typed its name.
 fn refusal(error: HookError) -> RunError {
-    let meant = (error.kind() == crow_hooks::ErrorKind::Failed)
-        .then(|| format!("refused by plugin `{}` in `{}`: {}", error.plugin(), error.hook(), error.reason()));
+    let meant = (error.kind() == crow_hooks::ErrorKind::Failed).then(|| match error.downcast_ref::<CommandError>() {
+        Some(CommandError(said)) => said.clone(),
+        None => format!("refused by plugin `{}` in `{}`: {}", error.plugin(), error.hook(), error.reason()),
+    });
     let error = RunError::from(error);
     match meant {
         Some(message) if error.provider.is_none() => RunError { message, ..error },
