@@ -222,7 +222,10 @@ fn notice(session: &Session, refused: &[Judged]) -> Notice {
         .iter()
         .map(|judged| {
             let since = if judged.state == TrustState::Changed { " (changed since you trusted it)" } else { "" };
-            format!("{}{since}: {}", named(judged), shown(&judged.item.summary))
+            // Of settings the name says it all.
+            let what = if judged.item.kind == "setting" { String::new() } else { shown(&judged.item.summary) };
+            let colon = if what.is_empty() { "" } else { ": " };
+            format!("{}{since}{colon}{what}", named(judged))
         })
         .collect();
     Notice { description: Some(lines.join("\n")), ..Notice::new(Severity::Warning, title) }
