@@ -351,7 +351,10 @@ mod tests {
                 .map(|(name, item)| (name.to_owned(), item.get("opt-level").and_then(Item::as_integer)));
             packages.collect::<std::collections::BTreeMap<_, _>>()
         };
-        assert_eq!(packages(&ours), packages(&workspace));
+        let mut theirs = packages(&workspace);
+        // An extension module for Python is no part of Crow.
+        theirs.remove("crow-hooks-python");
+        assert_eq!(packages(&ours), theirs);
         assert_eq!(release(&ours)["opt-level"].as_str(), release(&workspace)["opt-level"].as_str());
     }
 
