@@ -90,8 +90,14 @@ impl<W: Write> Conversation<W> {
             SessionUpdate::Notice(notice) => {
                 let (style, mark) =
                     if notice.severity == NoticeSeverity::Info { (Style::Dim, "") } else { (Style::Warn, "! ") };
-                let more = notice.description.as_ref().map(|more| format!(": {more}")).unwrap_or_default();
-                self.note(style, &format!("{mark}{}{more}", notice.title));
+                let more: Vec<&str> = notice.description.iter().flat_map(|more| more.lines()).collect();
+                match more[..] {
+                    [line] => self.note(style, &format!("{mark}{}: {line}", notice.title)),
+                    _ => {
+                        self.note(style, &format!("{mark}{}", notice.title));
+                        more.iter().for_each(|line| self.detail(style, line));
+                    }
+                }
             }
             // Commands, modes, options and titles are for clients with menus.
             _ => {}
@@ -105,6 +111,13 @@ impl<W: Write> Conversation<W> {
         let lines = self.screen.width().map_or_else(|| self.last_note.clone(), |width| wrapped(&self.last_note, width));
         let lines = self.screen.palette().paint(style, &lines);
         self.screen.line(&lines);
+    }
+
+    /// A line of its own below a note.
+    fn detail(&mut self, style: Style, text: &str) {
+        let line = cut(&format!("  {}", clean(text)), self.screen.width());
+        let line = self.screen.palette().paint(style, &line);
+        self.screen.line(&line);
     }
 
     /// A hook that fired, among the rest.

@@ -198,3 +198,23 @@ fn a_call_that_never_ends_is_named() {
     "#]],
     );
 }
+
+#[test]
+fn details_of_a_notice_stand_below_it() {
+    let notice = |description: &str| json!({ "sessionUpdate": "notice", "severity": "warning", "title": "left off", "description": description });
+    check(
+        Some(30),
+        &[
+            notice("one thing"),
+            notice("command `/fix`: Fixes\n\u{1b}[31mhook `a`: a command that is longer than the line"),
+        ],
+        expect![[r#"
+            ! left off: one thing
+            ! left off
+              command `/fix`: Fixes
+              hook `a`: a command that is…
+
+            0.0 s
+        "#]],
+    );
+}
