@@ -3,10 +3,11 @@
 use pyo3::ffi::{Py_ssize_t, PyObject, PyType_Slot};
 
 use super::{
-    caller::{Caller, firstresult, spec_defaults, warn_of_missing},
+    caller::Caller,
     hook_impl::{self, Impl},
     object::{Obj, Raised, Res, assertion_error, guarded, value_error},
     slots::{method, methods, parameters},
+    spec::{firstresult, spec_defaults, warn_of_missing},
 };
 use crate::order;
 

@@ -20,6 +20,7 @@ mod object;
 mod plan;
 mod result;
 mod slots;
+mod spec;
 mod state;
 
 pub(crate) use hook_impl::{Impl, build};
