@@ -95,7 +95,9 @@ impl<W: Write> Conversation<W> {
                     [line] => self.note(style, &format!("{mark}{}: {line}", notice.title)),
                     _ => {
                         self.note(style, &format!("{mark}{}", notice.title));
-                        more.iter().for_each(|line| self.detail(style, line));
+                        for line in more {
+                            self.detail(style, line);
+                        }
                     }
                 }
             }
