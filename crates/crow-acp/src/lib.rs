@@ -65,6 +65,7 @@ pub use secret::{Secret, Secrets};
 pub use session::{NewSession, Origin, Session, SessionError};
 pub use tool::*;
 pub use trust::{
-    Judged, ProjectItem, Trust, TrustError, TrustState, TrustedItem, digest_bytes, digest_dir, digest_file, digest_naming,
+    Judged, ProjectItem, Trust, TrustError, TrustState, TrustedItem, digest_bytes, digest_dir, digest_file,
+    digest_naming,
 };
 pub use update::*;

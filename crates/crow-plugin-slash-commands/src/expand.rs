@@ -14,9 +14,7 @@ pub(crate) fn expand(prompt: &str, arguments: &str) -> String {
         if let Some(after) = rest.strip_prefix("ARGUMENTS") {
             text.push_str(arguments);
             (rest, has_place) = (after, true);
-        } else if let Some(digit) =
-            digit.filter(|_| !rest[1..].starts_with(|c: char| c.is_ascii_digit()))
-        {
+        } else if let Some(digit) = digit.filter(|_| !rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
             let at = digit as usize - '1' as usize;
             text.push_str(words.get(at).map_or("", String::as_str));
             (rest, has_place) = (&rest[1..], true);
@@ -60,14 +58,8 @@ mod tests {
     #[test]
     fn places_are_filled() {
         assert_eq!(expand("Fix $ARGUMENTS now", "issue 7"), "Fix issue 7 now");
-        assert_eq!(
-            expand("Fix #$1 with $2, $3.", "7 \"much care\""),
-            "Fix #7 with much care, ."
-        );
-        assert_eq!(
-            expand("It costs $10 or $x or $", ""),
-            "It costs $10 or $x or $"
-        );
+        assert_eq!(expand("Fix #$1 with $2, $3.", "7 \"much care\""), "Fix #7 with much care, .");
+        assert_eq!(expand("It costs $10 or $x or $", ""), "It costs $10 or $x or $");
         assert_eq!(expand("Review.", "the tests"), "Review.\n\nthe tests");
         assert_eq!(expand("Review.", ""), "Review.");
         // What was typed is not looked through again.
@@ -76,10 +68,7 @@ mod tests {
 
     #[test]
     fn quotes_keep_words_together() {
-        assert_eq!(
-            words("a 'b c' \"d  e\" don't  ''"),
-            ["a", "b c", "d  e", "don't", ""]
-        );
+        assert_eq!(words("a 'b c' \"d  e\" don't  ''"), ["a", "b c", "d  e", "don't", ""]);
         assert_eq!(words("open \"end"), ["open", "end"]);
     }
 

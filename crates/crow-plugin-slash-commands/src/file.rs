@@ -14,10 +14,7 @@ pub(crate) struct File {
 impl File {
     /// Reads a file. What is not understood of the front matter is left out; without front matter all is prompt.
     pub(crate) fn read(text: &str) -> Self {
-        let text = text
-            .strip_prefix('\u{feff}')
-            .unwrap_or(text)
-            .replace("\r\n", "\n");
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         let mut file = Self::default();
         let Some((matter, prompt)) = text.strip_prefix("---\n").and_then(split) else {
             text.trim().clone_into(&mut file.prompt);
@@ -26,19 +23,13 @@ impl File {
         prompt.trim().clone_into(&mut file.prompt);
         let mut lines = matter.lines().peekable();
         while let Some(line) = lines.next() {
-            let Some((key, value)) = line
-                .split_once(':')
-                .filter(|(key, _)| !key.starts_with([' ', '#', '-']))
-            else {
+            let Some((key, value)) = line.split_once(':').filter(|(key, _)| !key.starts_with([' ', '#', '-'])) else {
                 continue;
             };
             let (key, value) = (key.trim().to_ascii_lowercase(), plain(value));
             // A list may follow on lines of its own.
             let mut items = Vec::new();
-            while let Some(item) = lines
-                .peek()
-                .and_then(|line| line.trim_start().strip_prefix("- "))
-            {
+            while let Some(item) = lines.peek().and_then(|line| line.trim_start().strip_prefix("- ")) {
                 items.push(plain(item));
                 lines.next();
             }
@@ -59,15 +50,8 @@ impl File {
 
     /// One line about it.
     pub(crate) fn about(&self) -> String {
-        let first = self
-            .prompt
-            .lines()
-            .map(|line| line.trim_start_matches('#').trim())
-            .find(|line| !line.is_empty());
-        self.description
-            .clone()
-            .or_else(|| first.map(str::to_owned))
-            .unwrap_or_else(|| "An empty command".to_owned())
+        let first = self.prompt.lines().map(|line| line.trim_start_matches('#').trim()).find(|line| !line.is_empty());
+        self.description.clone().or_else(|| first.map(str::to_owned)).unwrap_or_else(|| "An empty command".to_owned())
     }
 }
 
@@ -86,23 +70,13 @@ fn split(text: &str) -> Option<(&str, &str)> {
 /// A value without quotes.
 fn plain(value: &str) -> String {
     let value = value.trim();
-    let quoted = |quote| {
-        value
-            .strip_prefix(quote)
-            .and_then(|value| value.strip_suffix(quote))
-    };
-    quoted('"')
-        .or_else(|| quoted('\''))
-        .unwrap_or(value)
-        .to_owned()
+    let quoted = |quote| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
+    quoted('"').or_else(|| quoted('\'')).unwrap_or(value).to_owned()
 }
 
 /// `a, b`, `[a, b]`, or `Bash(git add:*), Edit`: commas in parentheses part nothing.
 fn listed(value: &str) -> Vec<String> {
-    let value = value
-        .strip_prefix('[')
-        .and_then(|value| value.strip_suffix(']'))
-        .unwrap_or(value);
+    let value = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap_or(value);
     let (mut items, mut depth) = (vec![String::new()], 0u32);
     for c in value.chars() {
         match c {
@@ -118,11 +92,7 @@ fn listed(value: &str) -> Vec<String> {
             item.push(c);
         }
     }
-    items
-        .iter()
-        .map(|item| plain(item))
-        .filter(|item| !item.is_empty())
-        .collect()
+    items.iter().map(|item| plain(item)).filter(|item| !item.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -143,27 +113,16 @@ mod tests {
             prompt: "Commit $ARGUMENTS".into(),
         };
         assert_eq!(file, wanted);
-        let list = File::read(
-            "---\r\nallowed-tools:\r\n  - Edit\r\n  - 'Bash'\r\ndescription: x\r\n---\r\ny",
-        );
-        assert_eq!(
-            (list.tools, list.prompt.as_str()),
-            (Some(vec!["Edit".into(), "Bash".into()]), "y")
-        );
+        let list = File::read("---\r\nallowed-tools:\r\n  - Edit\r\n  - 'Bash'\r\ndescription: x\r\n---\r\ny");
+        assert_eq!((list.tools, list.prompt.as_str()), (Some(vec!["Edit".into(), "Bash".into()]), "y"));
         assert_eq!(list.description.as_deref(), Some("x"));
     }
 
     #[test]
     fn without_front_matter_all_is_prompt() {
         let file = File::read("# Review\n\nLook at it.");
-        assert_eq!(
-            (file.about().as_str(), file.prompt.as_str()),
-            ("Review", "# Review\n\nLook at it.")
-        );
-        assert_eq!(
-            File::read("---\nnever: closed").prompt,
-            "---\nnever: closed"
-        );
+        assert_eq!((file.about().as_str(), file.prompt.as_str()), ("Review", "# Review\n\nLook at it."));
+        assert_eq!(File::read("---\nnever: closed").prompt, "---\nnever: closed");
         assert_eq!(File::read("").about(), "An empty command");
     }
 

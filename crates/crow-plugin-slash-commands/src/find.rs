@@ -33,10 +33,7 @@ pub(crate) fn find(agent: &Agent, session: &Session, claude: bool) -> Vec<Found>
     let own = config.home().join("commands");
     let root = config.project().unwrap_or(session.cwd()).to_owned();
     let mut found: Vec<Found> = Vec::new();
-    for place in places(&root, session.cwd(), claude)
-        .into_iter()
-        .filter(|place| !same(place, &own))
-    {
+    for place in places(&root, session.cwd(), claude).into_iter().filter(|place| !same(place, &own)) {
         for (name, path, text) in files(&place) {
             let file = File::read(&text);
             let item = ProjectItem {
@@ -46,25 +43,14 @@ pub(crate) fn find(agent: &Agent, session: &Session, claude: bool) -> Vec<Found>
                 digest: digest_bytes(text.as_bytes()),
                 summary: file.about(),
             };
-            if agent.trust().admits(session, item) && !found.iter().any(|other| other.name == name)
-            {
-                found.push(Found {
-                    name,
-                    path,
-                    file,
-                    of_project: true,
-                });
+            if agent.trust().admits(session, item) && !found.iter().any(|other| other.name == name) {
+                found.push(Found { name, path, file, of_project: true });
             }
         }
     }
     for (name, path, text) in files(&own) {
         if !found.iter().any(|other| other.name == name) {
-            found.push(Found {
-                name,
-                path,
-                file: File::read(&text),
-                of_project: false,
-            });
+            found.push(Found { name, path, file: File::read(&text), of_project: false });
         }
     }
     found
@@ -74,10 +60,7 @@ pub(crate) fn find(agent: &Agent, session: &Session, claude: bool) -> Vec<Found>
 fn places(root: &Path, cwd: &Path, claude: bool) -> Vec<PathBuf> {
     let mut places = Vec::new();
     for directory in [cwd, root] {
-        for name in [".crow/commands", ".claude/commands"]
-            .into_iter()
-            .take(if claude { 2 } else { 1 })
-        {
+        for name in [".crow/commands", ".claude/commands"].into_iter().take(if claude { 2 } else { 1 }) {
             let place = directory.join(name);
             if !places.contains(&place) {
                 places.push(place);
@@ -105,11 +88,7 @@ fn walk(directory: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, P
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        let Some(stem) = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .filter(|stem| is_name(stem))
-        else {
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_name(stem)) else {
             continue;
         };
         let name = format!("{prefix}{stem}");
@@ -119,9 +98,7 @@ fn walk(directory: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, P
         if metadata.is_dir() && depth < DEEPEST {
             walk(&path, &format!("{name}:"), depth + 1, found);
         } else if metadata.is_file()
-            && path
-                .extension()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
+            && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
             && metadata.len() <= LARGEST
             && found.len() < FILES
             && let Ok(text) = fs::read_to_string(&path)
@@ -133,8 +110,5 @@ fn walk(directory: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, P
 
 /// Whether a command may be called so: what the agent reads as a name.
 fn is_name(stem: &str) -> bool {
-    !stem.is_empty()
-        && stem
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+    !stem.is_empty() && stem.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }

@@ -12,9 +12,8 @@ mod limit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crow_acp::{
-    Agent, BoxFuture, Command, CommandCall, CommandError, CommandHandler, CommandReply, Config,
-    ConfigError, CrowHooks, Message, ModelId, Notice, Part, Role, Session, Severity, ToolCall,
-    hookimpls,
+    Agent, BoxFuture, Command, CommandCall, CommandError, CommandHandler, CommandReply, Config, ConfigError, CrowHooks,
+    Message, ModelId, Notice, Part, Role, Session, Severity, ToolCall, hookimpls,
 };
 use serde::Deserialize;
 
@@ -55,11 +54,7 @@ impl CrowHooks for SlashCommands {
         let found = look(agent, session);
         let commands = found.iter().map(|found| {
             let whose = if found.of_project { "project" } else { "user" };
-            let command = Command::new(
-                &found.name,
-                format!("{} ({whose})", found.file.about()),
-                FromFile,
-            );
+            let command = Command::new(&found.name, format!("{} ({whose})", found.file.about()), FromFile);
             match &found.file.hint {
                 Some(hint) => command.hint(hint),
                 // Without a hint editors send nothing that is typed behind the name.
@@ -90,12 +85,7 @@ impl CrowHooks for SlashCommands {
     /// What `allowed-tools` does not name changes nothing while the command runs.
     fn guard_tool_call(&self, session: &Session, call: &ToolCall) -> Result<(), String> {
         let running = State::of(session).with(|state| state.running.clone());
-        let Some(Running {
-            name,
-            tools: Some(tools),
-            ..
-        }) = running
-        else {
+        let Some(Running { name, tools: Some(tools), .. }) = running else {
             return Ok(());
         };
         if session.tool(&call.name).is_some_and(|tool| tool.read_only)
@@ -103,20 +93,14 @@ impl CrowHooks for SlashCommands {
         {
             return Ok(());
         }
-        Err(format!(
-            "the command `/{name}` may change something with these only: {}",
-            tools.join(", ")
-        ))
+        Err(format!("the command `/{name}` may change something with these only: {}", tools.join(", ")))
     }
 }
 
 /// The commands there are now.
 fn look(agent: &Agent, session: &Session) -> Vec<Found> {
     // Bad values were refused at the start.
-    let settings: Settings = session
-        .config()
-        .plugin("slash-commands")
-        .unwrap_or_default();
+    let settings: Settings = session.config().plugin("slash-commands").unwrap_or_default();
     find::find(agent, session, settings.claude)
 }
 
@@ -165,43 +149,18 @@ impl CommandHandler for FromFile {
     ) -> BoxFuture<'a, Result<CommandReply, CommandError>> {
         Box::pin(async move {
             // `before_prompt` has just looked.
-            let found = State::of(session).with(|state| {
-                state
-                    .found
-                    .iter()
-                    .find(|one| one.name == call.name)
-                    .cloned()
-            });
-            let gone = || {
-                CommandError(format!(
-                    "the file of `/{}` is gone, or is not trusted any more",
-                    call.name
-                ))
-            };
+            let found = State::of(session).with(|state| state.found.iter().find(|one| one.name == call.name).cloned());
+            let gone = || CommandError(format!("the file of `/{}` is gone, or is not trusted any more", call.name));
             let Found { file, path, .. } = found.ok_or_else(gone)?;
             if file.prompt.is_empty() {
-                return Err(CommandError(format!(
-                    "{} has no prompt in it",
-                    path.display()
-                )));
+                return Err(CommandError(format!("{} has no prompt in it", path.display())));
             }
-            let model = file
-                .model
-                .as_deref()
-                .and_then(|model| known(agent, session, &call.name, model));
-            let running = Running {
-                name: call.name.clone(),
-                model,
-                tools: file.tools,
-            };
+            let model = file.model.as_deref().and_then(|model| known(agent, session, &call.name, model));
+            let running = Running { name: call.name.clone(), model, tools: file.tools };
             State::of(session).with(|state| state.running = Some(running));
 
             let mut parts = vec![Part::text(expand::expand(&file.prompt, &call.arguments))];
-            let attached = call
-                .message
-                .parts()
-                .iter()
-                .filter(|part| !matches!(part, Part::Text { .. }));
+            let attached = call.message.parts().iter().filter(|part| !matches!(part, Part::Text { .. }));
             parts.extend(attached.cloned());
             Ok(CommandReply::Prompt(Message::new(Role::User, parts)))
         })
@@ -212,9 +171,7 @@ impl CommandHandler for FromFile {
 fn known(agent: &Agent, session: &Session, command: &str, model: &str) -> Option<ModelId> {
     let id = model.parse().ok().filter(|id| agent.model(id).is_some());
     if id.is_none() {
-        let title = format!(
-            "`/{command}` wants the model `{model}`, which there is not here; the session's is asked"
-        );
+        let title = format!("`/{command}` wants the model `{model}`, which there is not here; the session's is asked");
         session.notify(Notice::new(Severity::Warning, title));
     }
     id

@@ -9,17 +9,19 @@ use serde_json::Value;
 use super::content;
 use super::port::MaybeUndefined;
 use super::port::schema::{
-    self, AvailableCommand, AvailableCommandInput, AvailableCommandsUpdate, ConfigOptionUpdate, ContentChunk, Cost,
-    CompactionStatus, CurrentModeUpdate, MessageId, Meta, Plan, PlanEntry, PlanEntryPriority, PlanEntryStatus, SessionConfigKind,
-    SessionConfigOption, SessionConfigOptionCategory, SessionConfigSelect, SessionConfigSelectOption,
-    SessionInfoUpdate, SessionMode, SessionModeState, SessionUpdate, Terminal, ToolCallContent, ToolCallLocation,
-    ToolCallStatus, ToolCallUpdateFields, UnstructuredCommandInput, UsageUpdate,
+    self, AvailableCommand, AvailableCommandInput, AvailableCommandsUpdate, CompactionStatus, ConfigOptionUpdate,
+    ContentChunk, Cost, CurrentModeUpdate, MessageId, Meta, Plan, PlanEntry, PlanEntryPriority, PlanEntryStatus,
+    SessionConfigKind, SessionConfigOption, SessionConfigOptionCategory, SessionConfigSelect,
+    SessionConfigSelectOption, SessionInfoUpdate, SessionMode, SessionModeState, SessionUpdate, Terminal,
+    ToolCallContent, ToolCallLocation, ToolCallStatus, ToolCallUpdateFields, UnstructuredCommandInput, UsageUpdate,
 };
 use super::terminal::{self, Tail};
 use crate::client::ClientCapabilities;
 use crate::options::{Command, ConfigOption, Mode};
 use crate::tool::{ToolContent, ToolKind};
-use crate::update::{CompactionState, CompactionUpdate, Notice, PlanStatus, Severity, ToolCallUpdate, ToolState, Update};
+use crate::update::{
+    CompactionState, CompactionUpdate, Notice, PlanStatus, Severity, ToolCallUpdate, ToolState, Update,
+};
 
 /// One session as one client sees it: what it was told of each tool call, so that it is told only what changes.
 #[derive(Debug)]

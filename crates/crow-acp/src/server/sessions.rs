@@ -12,7 +12,8 @@ use super::order::Place;
 use super::params::Params;
 use super::peer::{Opening, View};
 use super::port::schema::{
-    ForkSessionResponse, ListSessionsResponse, LoadSessionResponse, NewSessionResponse, SessionInfo, SetSessionConfigOptionResponse,
+    ForkSessionResponse, ListSessionsResponse, LoadSessionResponse, NewSessionResponse, SessionInfo,
+    SetSessionConfigOptionResponse,
 };
 use super::port::{Id, RpcError};
 use super::projection;

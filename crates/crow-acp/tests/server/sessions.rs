@@ -157,7 +157,9 @@ async fn sessions_are_listed_by_directory_and_deleted() {
 async fn unknown_sessions_are_not_found() {
     let mut client = Client::introduced(json!({})).await;
     let directory = client.directory.clone();
-    for method in ["session/load", "session/resume", "session/fork", "session/prompt", "session/close", "session/set_mode"] {
+    for method in
+        ["session/load", "session/resume", "session/fork", "session/prompt", "session/close", "session/set_mode"]
+    {
         let params = json!({ "sessionId": "nobody", "cwd": directory, "prompt": [{ "type": "text", "text": "x" }], "modeId": "ask" });
         let answer = client.request(method, params).await;
         assert_eq!(answer["error"]["code"], -32002, "{method}: {answer}");

@@ -32,15 +32,7 @@ impl Provider for Scripted {
                     Finish::Stop
                 }
                 Some((name, arguments)) => {
-                    deltas
-                        .push(Delta::tool_call(
-                            0,
-                            None,
-                            Some(name.into()),
-                            arguments.to_string(),
-                        ))
-                        .await
-                        .unwrap();
+                    deltas.push(Delta::tool_call(0, None, Some(name.into()), arguments.to_string())).await.unwrap();
                     Finish::ToolCalls
                 }
             };
@@ -50,29 +42,17 @@ impl Provider for Scripted {
 }
 
 impl ToolHandler for Scripted {
-    fn preview<'a>(
-        &'a self,
-        cx: &'a ToolContext,
-        call: &'a ToolCall,
-    ) -> BoxFuture<'a, ToolPreview> {
+    fn preview<'a>(&'a self, cx: &'a ToolContext, call: &'a ToolCall) -> BoxFuture<'a, ToolPreview> {
         Box::pin(async move {
             let access = match call.arguments["path"].as_str() {
-                Some(path) => Access::Write {
-                    path: cx.session.cwd().join(path),
-                },
-                None => Access::Execute {
-                    command: "x".into(),
-                },
+                Some(path) => Access::Write { path: cx.session.cwd().join(path) },
+                None => Access::Execute { command: "x".into() },
             };
             ToolPreview::new("x").access(access)
         })
     }
 
-    fn call<'a>(
-        &'a self,
-        cx: &'a ToolContext,
-        call: &'a ToolCall,
-    ) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
+    fn call<'a>(&'a self, cx: &'a ToolContext, call: &'a ToolCall) -> BoxFuture<'a, Result<ToolOutcome, ToolError>> {
         Box::pin(async move {
             if let Some(path) = call.arguments["path"].as_str() {
                 let text = call.arguments["text"].as_str().unwrap_or_default();
@@ -95,9 +75,7 @@ impl CrowHooks for Scripted {
 
     fn register_tools(&self) -> Vec<ToolDescriptor> {
         let schema = json!({ "type": "object" });
-        ["put", "shell"]
-            .map(|name| ToolDescriptor::new(name, "", schema.clone(), self.clone()))
-            .into()
+        ["put", "shell"].map(|name| ToolDescriptor::new(name, "", schema.clone(), self.clone())).into()
     }
 
     fn request_permission(&self) -> Permission {
@@ -158,17 +136,8 @@ impl World {
         let agent = Agent::new(config, plugins).await.unwrap();
         let user = Arc::new(User::default());
         agent.connect(user.clone());
-        let session = agent
-            .new_session(NewSession::new(directory.path().join("project")))
-            .await
-            .unwrap();
-        Self {
-            directory,
-            agent,
-            session,
-            user,
-            model,
-        }
+        let session = agent.new_session(NewSession::new(directory.path().join("project"))).await.unwrap();
+        Self { directory, agent, session, user, model }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -181,9 +150,7 @@ impl World {
 
     /// A prompt during which the model writes these files.
     async fn prompt(&self, text: &str, files: &[(&str, &str)]) {
-        let turns = files
-            .iter()
-            .map(|(path, text)| ("put", json!({ "path": path, "text": text })));
+        let turns = files.iter().map(|(path, text)| ("put", json!({ "path": path, "text": text })));
         *self.model.turns.lock().unwrap() = turns.collect();
         let outcome = self.agent.prompt(&self.session, Message::user(text)).await;
         assert!(outcome.error.is_none(), "{:?}", outcome.error);
@@ -192,9 +159,7 @@ impl World {
     /// What the user reads after this.
     async fn told(&self, command: &str) -> String {
         self.user.told.lock().unwrap().clear();
-        self.agent
-            .prompt(&self.session, Message::user(command))
-            .await;
+        self.agent.prompt(&self.session, Message::user(command)).await;
         self.user.told.lock().unwrap().join("\n")
     }
 }
@@ -203,40 +168,17 @@ impl World {
 async fn files_come_back_prompt_by_prompt() {
     let world = World::new().await;
     fs::write(world.path("a"), "mine").unwrap();
-    world
-        .prompt("first", &[("a", "one"), ("a", "one more"), ("b", "made")])
-        .await;
+    world.prompt("first", &[("a", "one"), ("a", "one more"), ("b", "made")]).await;
     world.prompt("only talk", &[]).await;
     world.prompt("second", &[("a", "two")]).await;
-    assert_eq!(
-        world.told("/undo list").await,
-        "2. second (1 file)\n1. first (2 files)"
-    );
+    assert_eq!(world.told("/undo list").await, "2. second (1 file)\n1. first (2 files)");
     assert_eq!(world.told("/undo").await, "- put back `a`");
-    assert_eq!(
-        (world.read("a").as_deref(), world.read("b").as_deref()),
-        (Some("one more"), Some("made"))
-    );
-    assert_eq!(
-        world.told("/undo").await,
-        "- put back `a`\n- deleted `b`, which Crow had made"
-    );
-    assert_eq!(
-        (world.read("a").as_deref(), world.read("b")),
-        (Some("mine"), None)
-    );
-    assert!(
-        world
-            .told("/undo")
-            .await
-            .contains("there is nothing to undo")
-    );
+    assert_eq!((world.read("a").as_deref(), world.read("b").as_deref()), (Some("one more"), Some("made")));
+    assert_eq!(world.told("/undo").await, "- put back `a`\n- deleted `b`, which Crow had made");
+    assert_eq!((world.read("a").as_deref(), world.read("b")), (Some("mine"), None));
+    assert!(world.told("/undo").await.contains("there is nothing to undo"));
     let texts: String = world.session.messages().iter().map(Message::text).collect();
-    assert_eq!(
-        texts.matches("The user undid your changes").count(),
-        2,
-        "the model knows"
-    );
+    assert_eq!(texts.matches("The user undid your changes").count(), 2, "the model knows");
 }
 
 #[tokio::test]
@@ -258,28 +200,13 @@ async fn what_the_user_changed_since_is_theirs() {
     world.prompt("first", &[("a", "one"), ("b", "one")]).await;
     fs::write(world.path("a"), "by hand").unwrap();
     let told = world.told("/undo").await;
-    assert!(
-        told.contains("left `a` alone") && told.contains("deleted `b`"),
-        "{told}"
-    );
-    assert_eq!(
-        (
-            world.read("a").as_deref(),
-            *world.user.asked.lock().unwrap()
-        ),
-        (Some("by hand"), 1)
-    );
+    assert!(told.contains("left `a` alone") && told.contains("deleted `b`"), "{told}");
+    assert_eq!((world.read("a").as_deref(), *world.user.asked.lock().unwrap()), (Some("by hand"), 1));
 
     *world.user.answer.lock().unwrap() = "overwrite";
     let told = world.told("/undo").await;
     assert_eq!(world.read("a"), None);
-    let copy = told
-        .rsplit_once(" in `")
-        .unwrap()
-        .1
-        .split('`')
-        .next()
-        .unwrap();
+    let copy = told.rsplit_once(" in `").unwrap().1.split('`').next().unwrap();
     assert_eq!(fs::read_to_string(copy).unwrap(), "by hand", "{told}");
 }
 
@@ -288,44 +215,24 @@ async fn force_asks_nothing() {
     let world = World::new().await;
     world.prompt("first", &[("a", "one")]).await;
     fs::write(world.path("a"), "by hand").unwrap();
-    assert!(
-        world
-            .told("/undo 1 --force")
-            .await
-            .contains("overwrote `a`")
-    );
-    assert_eq!(
-        (world.read("a"), *world.user.asked.lock().unwrap()),
-        (None, 0)
-    );
+    assert!(world.told("/undo 1 --force").await.contains("overwrote `a`"));
+    assert_eq!((world.read("a"), *world.user.asked.lock().unwrap()), (None, 0));
 }
 
 #[tokio::test]
 async fn commands_are_said_not_to_be_covered() {
     let world = World::new().await;
-    let turns = [
-        ("shell", json!({})),
-        ("put", json!({ "path": "a", "text": "x" })),
-    ];
+    let turns = [("shell", json!({})), ("put", json!({ "path": "a", "text": "x" }))];
     *world.model.turns.lock().unwrap() = turns.into();
-    world
-        .agent
-        .prompt(&world.session, Message::user("go"))
-        .await;
-    assert!(
-        world
-            .told("/undo")
-            .await
-            .contains("Commands were run in the terminal")
-    );
+    world.agent.prompt(&world.session, Message::user("go")).await;
+    assert!(world.told("/undo").await.contains("Commands were run in the terminal"));
     assert!(world.told("/undo what").await.contains("`/undo 3`"));
 }
 
 #[tokio::test]
 async fn a_cancelled_edit_can_be_undone() {
     let world = World::new().await;
-    *world.model.turns.lock().unwrap() =
-        [("put", json!({ "path": "a", "text": "half", "hang": true }))].into();
+    *world.model.turns.lock().unwrap() = [("put", json!({ "path": "a", "text": "half", "hang": true }))].into();
     let run = world.agent.prompt(&world.session, Message::user("go"));
     let cancel = async {
         world.model.hang.notified().await;
@@ -333,10 +240,7 @@ async fn a_cancelled_edit_can_be_undone() {
     };
     let (outcome, ()) = tokio::join!(run, cancel);
     assert_eq!(outcome.stop_reason, StopReason::Cancelled);
-    assert_eq!(
-        world.told("/undo").await,
-        "- deleted `a`, which Crow had made"
-    );
+    assert_eq!(world.told("/undo").await, "- deleted `a`, which Crow had made");
 }
 
 #[tokio::test]
@@ -345,15 +249,9 @@ async fn what_is_too_large_is_not_kept_and_that_is_said() {
     fs::write(world.path("a"), "more than ten bytes").unwrap();
     world.prompt("go", &[("a", "x"), ("b", "x")]).await;
     let told = world.user.told.lock().unwrap().join("\n");
-    assert!(
-        told.contains("cannot be undone") && told.contains("`max_file_bytes`"),
-        "{told}"
-    );
+    assert!(told.contains("cannot be undone") && told.contains("`max_file_bytes`"), "{told}");
     let told = world.told("/undo").await;
-    assert!(
-        told.contains("`a` cannot be brought back") && told.contains("deleted `b`"),
-        "{told}"
-    );
+    assert!(told.contains("`a` cannot be brought back") && told.contains("deleted `b`"), "{told}");
 }
 
 #[tokio::test]
@@ -362,20 +260,9 @@ async fn sessions_share_a_limit_and_the_oldest_goes() {
     fs::write(world.path("a"), vec![b'x'; 20_000]).unwrap();
     world.prompt("go", &[("a", "y")]).await;
     let first = world.session.id().to_owned();
-    let kept = |id: &str| {
-        world
-            .directory
-            .path()
-            .join("home/checkpoints")
-            .join(id)
-            .exists()
-    };
+    let kept = |id: &str| world.directory.path().join("home/checkpoints").join(id).exists();
     // As far as age goes, everything may stay for a month.
-    let second = world
-        .agent
-        .new_session(NewSession::new(world.path("")))
-        .await
-        .unwrap();
+    let second = world.agent.new_session(NewSession::new(world.path(""))).await.unwrap();
     let run = async |content: Vec<u8>| {
         fs::write(world.path("b"), content).unwrap();
         *world.model.turns.lock().unwrap() = [("put", json!({ "path": "b", "text": "y" }))].into();
@@ -384,10 +271,7 @@ async fn sessions_share_a_limit_and_the_oldest_goes() {
     run(vec![b'x'; 15_000]).await;
     assert!(kept(&first) && kept(second.id()));
     run(vec![b'z'; 100]).await;
-    assert!(
-        !kept(&first) && kept(second.id()),
-        "the first one went to make room"
-    );
+    assert!(!kept(&first) && kept(second.id()), "the first one went to make room");
     run(vec![b'w'; 25_000]).await;
     let told = world.user.told.lock().unwrap().join("\n");
     assert!(told.contains("`max_total_bytes`"), "{told}");
@@ -397,18 +281,10 @@ async fn sessions_share_a_limit_and_the_oldest_goes() {
 async fn what_is_old_goes() {
     let world = World::with("keep_days = 0").await;
     world.prompt("go", &[("a", "x")]).await;
-    let first = world
-        .directory
-        .path()
-        .join("home/checkpoints")
-        .join(world.session.id());
+    let first = world.directory.path().join("home/checkpoints").join(world.session.id());
     assert!(first.exists());
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    let second = world
-        .agent
-        .new_session(NewSession::new(world.path("")))
-        .await
-        .unwrap();
+    let second = world.agent.new_session(NewSession::new(world.path(""))).await.unwrap();
     *world.model.turns.lock().unwrap() = [("put", json!({ "path": "b", "text": "y" }))].into();
     world.agent.prompt(&second, Message::user("go")).await;
     assert!(!first.exists());
@@ -420,17 +296,9 @@ async fn a_session_that_is_deleted_takes_its_contents_along_and_reading_makes_no
     world.told("/undo").await;
     assert!(!world.directory.path().join("home").exists());
     world.prompt("go", &[("a", "x")]).await;
-    let kept = world
-        .directory
-        .path()
-        .join("home/checkpoints")
-        .join(world.session.id());
+    let kept = world.directory.path().join("home/checkpoints").join(world.session.id());
     assert!(kept.exists());
-    world
-        .agent
-        .delete_session(world.session.id())
-        .await
-        .unwrap();
+    world.agent.delete_session(world.session.id()).await.unwrap();
     assert!(!kept.exists());
     world.agent.delete_session("../../project").await.unwrap();
     assert!(world.read("a").is_some(), "an id is no path");
@@ -438,21 +306,13 @@ async fn a_session_that_is_deleted_takes_its_contents_along_and_reading_makes_no
 
 #[tokio::test]
 async fn bad_configuration_refuses_the_start() {
-    for (line, wanted) in [
-        ("keep_days = -1", "plugins.checkpoints.keep_days"),
-        ("max_file_byte = 3", "did you mean `max_file_bytes`?"),
-    ] {
+    for (line, wanted) in
+        [("keep_days = -1", "plugins.checkpoints.keep_days"), ("max_file_byte = 3", "did you mean `max_file_bytes`?")]
+    {
         let plugins = PluginManager::new();
         plugins.register(crow_plugin_checkpoints::plugin()).unwrap();
-        let config = Config::from_toml(
-            "/home/me/.crow",
-            &format!("[plugins.checkpoints]\n{line}\n"),
-        )
-        .unwrap();
+        let config = Config::from_toml("/home/me/.crow", &format!("[plugins.checkpoints]\n{line}\n")).unwrap();
         let error = Agent::new(config, plugins).await.unwrap_err().to_string();
-        assert!(
-            error.contains("config.toml:2: ") && error.contains(wanted),
-            "{error}"
-        );
+        assert!(error.contains("config.toml:2: ") && error.contains(wanted), "{error}");
     }
 }
