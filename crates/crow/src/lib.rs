@@ -24,7 +24,9 @@ mod trace;
 mod transcript;
 mod turn;
 
-pub use crate::embed::{EmbedError, agent, built_in, built_in_names, name_installed, register_built_in, run_with, serve_apart};
+pub use crate::embed::{
+    EmbedError, agent, built_in, built_in_names, name_installed, register_built_in, run_with, serve_apart,
+};
 
 use std::ffi::OsString;
 use std::io::Write;
