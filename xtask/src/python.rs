@@ -13,10 +13,12 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-usage: cargo xtask python [-- ARGUMENTS FOR pytest]
+usage: cargo xtask python [--all] [-- ARGUMENTS FOR pytest]
 
 Builds the wheel of crow-acp (not optimised), installs it into environments of its own below target/test-deps, and runs
 the tests of the package and of the example packages, and mypy and pyright in strict mode. `cargo xtask test` does this too.
+
+  --all    on every CPython that is found, from 3.10 on; otherwise on the one named python3
 
   cargo xtask python -- -k wrappers    only the package's tests with `wrappers` in their name";
 
@@ -24,55 +26,78 @@ the tests of the package and of the example packages, and mypy and pyright in st
 const EXAMPLES: &[&str] = &["crow-persistence", "crow-skills-rag", "crow-weather-tool"];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failed> {
-    let rest: Vec<String> = args.iter().skip_while(|arg| *arg == "--").cloned().collect();
     let mut counts = Counts::default();
-    let passed = check(&rest, &mut counts)?;
+    let all = args.first().is_some_and(|arg| arg == "--all");
+    let rest: Vec<String> = args.iter().skip(usize::from(all)).skip_while(|arg| *arg == "--").cloned().collect();
+    let passed = if all { on_each(&rest, &mut counts)? } else { check(&rest, &mut counts)? };
     println!("{counts}");
     if passed { Ok(()) } else { Err(Failed::new("tests failed")) }
 }
 
-/// Does all of it and adds to `counts`. False: something failed; the rest was done all the same.
+/// Does all of it on one CPython and adds to `counts`. False: something failed; the rest was done all the same.
 pub(crate) fn check(args: &[String], counts: &mut Counts) -> Result<bool, Failed> {
-    let tools = setup::python_tools()?;
-    let python = tools.join("python");
-    let wheels =
-        wheel::build(&["crow-acp"], &Interpreters::from([(wheel::minor(&python).unwrap_or(0), python)]), true)?;
-    let wheel = built(&wheels)?;
+    let python = setup::python_tools()?.join("python");
+    let minor = wheel::minor(&python).ok_or_else(|| Failed::new("`python3` is older than 3.10"))?;
+    let wheels = wheel::build(&["crow-acp"], &Interpreters::from([(minor, python.clone())]), true)?;
+    on(minor, &python, &wheels, args, counts)
+}
 
-    let own = environment(&tools, "package", &[&wheel])?;
-    let mut pytest = command(own.join("bin/python"));
-    pytest
-        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
-        .args(args)
-        .current_dir(root().join("python/crow-acp"));
-    pytest.env("CROW_WHEELS", &wheels).env("CROW_UV", tools.join("uv"));
-    let mut passed = tests("crow-acp", &mut pytest, counts)?;
-    if !args.is_empty() {
-        return Ok(passed);
+/// The same on every CPython that is found, without the type checkers, which have nothing new to say.
+fn on_each(args: &[String], counts: &mut Counts) -> Result<bool, Failed> {
+    let pythons = wheel::interpreters();
+    let wheels = wheel::build(&["crow-acp"], &pythons, true)?;
+    let mut passed = true;
+    for (minor, python) in &pythons {
+        passed &= on(*minor, python, &wheels, args, counts)?;
     }
-    for example in EXAMPLES {
-        let folder = root().join("python/examples").join(example);
-        let environment = environment(&tools, example, &[&wheel, &folder])?;
-        let mut pytest = command(environment.join("bin/python"));
-        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(&folder);
-        passed &= tests(example, &mut pytest, counts)?;
-        passed &= types(&tools, &environment, &[&folder]);
-    }
-    passed &= types(&tools, &own, &[&root().join("python/crow-acp/src"), &root().join("python/crow-acp/tests")]);
     Ok(passed)
 }
 
-fn built(wheels: &Path) -> Result<PathBuf, Failed> {
+fn on(minor: u32, python: &Path, wheels: &Path, args: &[String], counts: &mut Counts) -> Result<bool, Failed> {
+    let tools = setup::python_tools()?;
+    let wheel = built(wheels, minor)?;
+    let own = environment(&tools, python, &format!("package-3.{minor}"), &[&wheel])?;
+    let mut pytest = command(own.join("bin/python"));
+    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(args);
+    pytest.current_dir(root().join("python/crow-acp"));
+    pytest.env("CROW_WHEEL", &wheel).env("CROW_UV", tools.join("uv"));
+    let mut passed = tests(&format!("crow-acp on CPython 3.{minor}"), &mut pytest, counts)?;
+    if !args.is_empty() {
+        return Ok(passed);
+    }
+    let checked = wheel::minor(&tools.join("python")) == Some(minor);
+    for example in EXAMPLES {
+        let folder = root().join("python/examples").join(example);
+        let environment = environment(&tools, python, &format!("{example}-3.{minor}"), &[&wheel, &folder])?;
+        let mut pytest = command(environment.join("bin/python"));
+        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).current_dir(&folder);
+        passed &= tests(&format!("{example} on CPython 3.{minor}"), &mut pytest, counts)?;
+        passed &= !checked || types(&tools, &environment, &[&folder]);
+    }
+    if checked {
+        passed &= types(&tools, &own, &[&root().join("python/crow-acp/src"), &root().join("python/crow-acp/tests")]);
+    }
+    Ok(passed)
+}
+
+fn built(wheels: &Path, minor: u32) -> Result<PathBuf, Failed> {
+    let tag = format!("-cp3{minor}-");
     let entries = fs::read_dir(wheels).into_iter().flatten().flatten().map(|entry| entry.path());
-    let name = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("crow_acp-"));
-    entries.into_iter().find(name).ok_or_else(|| Failed(format!("{}: no wheel of crow-acp", wheels.display())))
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("crow_acp-") && name.contains(&tag)
+    };
+    entries
+        .into_iter()
+        .find(fits)
+        .ok_or_else(|| Failed(format!("{}: no wheel of crow-acp for CPython 3.{minor}", wheels.display())))
 }
 
 /// A fresh environment with pytest and these packages.
-fn environment(tools: &Path, name: &str, packages: &[&Path]) -> Result<PathBuf, Failed> {
+fn environment(tools: &Path, python: &Path, name: &str, packages: &[&Path]) -> Result<PathBuf, Failed> {
     let folder = target().join("test-deps/python-agent").join(name);
     let mut uv = command(tools.join("uv"));
-    uv.args(["venv", "--quiet", "--clear", "--python"]).arg(tools.join("python")).arg(&folder);
+    uv.args(["venv", "--quiet", "--clear", "--python"]).arg(python).arg(&folder);
     let made = uv.status().is_ok_and(|status| status.success());
     if !made {
         return Err(Failed(format!("uv venv {}: failed", folder.display())));

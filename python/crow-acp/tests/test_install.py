@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from acp_client import AcpClient, environment
 from conftest import Place
 from model_server import ModelServer, call, say, texts
 
-WHEELS = os.environ.get("CROW_WHEELS")
+WHEEL = os.environ.get("CROW_WHEEL")
 UV = os.environ.get("CROW_UV", "uv")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-pytestmark = pytest.mark.skipif(WHEELS is None, reason="CROW_WHEELS does not say where the wheel is")
+pytestmark = pytest.mark.skipif(WHEEL is None, reason="CROW_WHEEL does not say where the wheel is")
 
 
 def uv(*args: str | Path, cwd: Path) -> None:
@@ -30,8 +31,7 @@ def uv(*args: str | Path, cwd: Path) -> None:
 
 def wheel() -> Path:
     """The wheel of crow-acp."""
-    (found,) = Path(str(WHEELS)).glob("crow_acp-*.whl")
-    return found
+    return Path(str(WHEEL))
 
 
 def weather_offered(place: Place, model: ModelServer, program: Path) -> bool:
@@ -50,7 +50,7 @@ def test_uv_pip_install_makes_it_fire_and_uninstall_makes_it_stop(
     place: Place, model: ModelServer, tmp_path: Path
 ) -> None:
     home = tmp_path / "environment"
-    uv("venv", "--quiet", home, cwd=tmp_path)
+    uv("venv", "--quiet", "--python", sys.executable, home, cwd=tmp_path)
     python, program = home / "bin" / "python", home / "bin" / "crow-acp"
     uv("pip", "install", "--quiet", "--python", python, wheel(), cwd=tmp_path)
     assert not weather_offered(place, model, program)
@@ -67,8 +67,9 @@ def test_uv_add_is_all_a_user_does(place: Place, model: ModelServer, tmp_path: P
     dist, project = tmp_path / "dist", tmp_path / "project of a user"
     uv("build", "--quiet", "--wheel", "--out-dir", dist, EXAMPLES / "crow-persistence", cwd=tmp_path)
     project.mkdir()
-    uv("init", "--quiet", "--bare", "--name", "project", cwd=project)
-    uv("add", "--quiet", "--find-links", wheel().parent, "--find-links", dist, "crow-persistence", cwd=project)
+    uv("init", "--quiet", "--bare", "--name", "project", "--python", sys.executable, cwd=project)
+    links = ["--find-links", wheel().parent, "--find-links", dist]
+    uv("add", "--quiet", "--python", sys.executable, *links, "crow-persistence", cwd=project)
     model.push(call("read", path="x"), say("done"))
     program = project / ".venv" / "bin" / "crow-acp"
     client = AcpClient([str(program), "acp"], place.project, environment(place.root))
