@@ -7,7 +7,7 @@ use crow_acp::{
     BoxFuture, Completion, ConfigError, DeltaRefused, Deltas, Model, ModelId, Provider, ProviderConfig, ProviderError,
     ProviderErrorKind as Kind, Request, Secret, Secrets,
 };
-use crow_provider_http::{self as http, Clients, Route};
+use crow_provider_http::{self as http, BadValue, Clients, Route};
 use futures_util::StreamExt;
 use genai::chat::ChatStreamEvent;
 use genai::resolver::{AuthData, Endpoint as Address};
@@ -63,8 +63,8 @@ impl Endpoint {
         config: &ProviderConfig,
         clients: &Arc<Clients>,
         secrets: &Secrets,
-    ) -> Result<Self, ConfigError> {
-        let wrong = |key: &str, what: &str| ConfigError::new(format!("`providers.{name}.{key}`: {what}"));
+    ) -> Result<Self, BadValue> {
+        let wrong = |key: &str, why: &str| BadValue::new(name, key, why);
         let address = config.base_url.as_deref().unwrap_or(protocol.address()).trim();
         // The crate puts its paths right behind the address.
         let address = format!("{}/", address.trim_end_matches('/'));

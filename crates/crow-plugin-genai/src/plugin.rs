@@ -30,8 +30,11 @@ impl Genai {
         let ours = config.providers().iter().filter_map(|(name, provider)| {
             Protocol::named(&provider.protocol).map(|protocol| (name, provider, protocol))
         });
-        ours.map(|(name, provider, protocol)| Endpoint::new(name, protocol, provider, &self.clients, config.secrets()))
-            .collect()
+        ours.map(|(name, provider, protocol)| {
+            let endpoint = Endpoint::new(name, protocol, provider, &self.clients, config.secrets());
+            endpoint.map_err(|bad| bad.told(config))
+        })
+        .collect()
     }
 }
 

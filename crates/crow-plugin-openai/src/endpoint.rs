@@ -8,7 +8,7 @@ use crow_acp::{
     BoxFuture, Completion, ConfigError, DeltaRefused, Deltas, Model, ModelId, Provider, ProviderConfig, ProviderError,
     ProviderErrorKind as Kind, Request, Secrets,
 };
-use crow_provider_http::{self as http, Clients, Route};
+use crow_provider_http::{self as http, BadValue, Clients, Route};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -77,8 +77,8 @@ impl Endpoint {
         config: &ProviderConfig,
         clients: &Arc<Clients>,
         secrets: &Secrets,
-    ) -> Result<Self, ConfigError> {
-        let wrong = |key: &str, what: &str| ConfigError::new(format!("`providers.{name}.{key}`: {what}"));
+    ) -> Result<Self, BadValue> {
+        let wrong = |key: &str, why: &str| BadValue::new(name, key, why);
         let base: Option<Url> = config.base_url.as_deref().unwrap_or(OPENAI).trim().parse().ok();
         let base = base
             .filter(|base| matches!(base.scheme(), "http" | "https"))

@@ -36,7 +36,8 @@ impl OpenAi {
     fn endpoints(&self, config: &Config) -> Result<Vec<(Endpoint, ProviderConfig)>, ConfigError> {
         let ours = config.providers().iter().filter(|(_, provider)| provider.protocol == PROTOCOL);
         ours.map(|(name, provider)| {
-            Endpoint::new(name, provider, &self.clients, config.secrets()).map(|endpoint| (endpoint, provider.clone()))
+            let endpoint = Endpoint::new(name, provider, &self.clients, config.secrets());
+            endpoint.map(|endpoint| (endpoint, provider.clone())).map_err(|bad| bad.told(config))
         })
         .collect()
     }
@@ -84,7 +85,8 @@ impl CrowHooks for OpenAi {
         let config = agent.config();
         let Some(model) = embedder(&config)? else { return Ok(None) };
         let Some(provider) = config.providers().get(&model.provider) else { return Ok(None) };
-        let endpoint = Endpoint::new(&model.provider, provider, &self.clients, config.secrets())?;
+        let endpoint = Endpoint::new(&model.provider, provider, &self.clients, config.secrets());
+        let endpoint = endpoint.map_err(|bad| bad.told(&config))?;
         let vectors = endpoint.embed(&model.name, texts).await;
         vectors.map(Some).map_err(|error: ProviderError| error.into())
     }

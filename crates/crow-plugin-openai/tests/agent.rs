@@ -101,7 +101,10 @@ async fn every_provider_of_the_protocol_is_registered() {
 #[tokio::test]
 async fn bad_configuration_refuses_the_start() {
     let error = agent("[providers.local]\nbase_url = \"127.0.0.1:8080\"\n").await.unwrap_err().to_string();
-    assert!(error.contains("`providers.local.base_url`: expected an address such as http://"), "{error}");
+    assert!(
+        error.contains("config.toml:2: `providers.local.base_url`: expected an address such as http://"),
+        "{error}"
+    );
     let error = agent("[plugins.openai]\ntimeout = 3\n").await.unwrap_err().to_string();
     assert!(error.contains("config.toml:2: unknown key `timeout`"), "{error}");
 }

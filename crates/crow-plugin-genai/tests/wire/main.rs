@@ -81,7 +81,10 @@ async fn error_of(server: &Server, protocol: &str, model: &str) -> RunError {
 async fn bad_configuration_refuses_the_start() {
     let of = |config: &'static str| async move { start(config).await.unwrap_err().to_string() };
     let error = of("[providers.x]\nprotocol = \"anthropic\"\nbase_url = \"somewhere\"\n").await;
-    assert!(error.contains("`providers.x.base_url`: expected an address such as https://api.anthropic.com"), "{error}");
+    assert!(
+        error.contains("config.toml:3: `providers.x.base_url`: expected an address such as https://api.anthropic.com"),
+        "{error}"
+    );
     let error = of("[providers.x]\nprotocol = \"gemini\"\napi_key = \"a\\nb\"\n").await;
     assert!(error.contains("`providers.x.api_key`: holds characters"), "{error}");
     let error = of("[providers.x]\nprotocol = \"ollama\"\nheaders = { \"a b\" = \"c\" }\n").await;

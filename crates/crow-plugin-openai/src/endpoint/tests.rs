@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 
-use crow_acp::{Delta, DeltaKind, DeltaSink, Finish, Message, ModelId, Secret, Usage};
+use crow_acp::{Config, Delta, DeltaKind, DeltaSink, Finish, Message, ModelId, Secret, Usage};
 use crow_tests::{ModelServer, Reply};
 use serde_json::json;
 
@@ -511,7 +512,7 @@ fn bad_values_are_named() {
         let mut config = config("http://127.0.0.1:1/v1");
         change(&mut config);
         let error = Endpoint::new("p", &config, &Arc::default(), &Secrets::default()).expect_err("a bad value");
-        error.message().to_owned()
+        error.told(&Config::from_toml(Path::new("/home"), "").expect("an empty configuration")).message().to_owned()
     };
     assert!(refusal(|config| config.base_url = Some("localhost:8080".into())).starts_with("`providers.p.base_url`: "));
     assert!(refusal(|config| config.base_url = Some("not a url".into())).starts_with("`providers.p.base_url`: "));
