@@ -72,7 +72,10 @@ pub(crate) fn cut(text: &str, markdown: bool, most: usize) -> Vec<Chunk> {
     chunks.extend(open);
     for chunk in &mut chunks {
         let kept = chunk.text.trim_end().len();
-        chunk.last -= (chunk.text[kept..].matches('\n').count() as u32).saturating_sub(1).min(chunk.last - chunk.first);
+        // A line that gave nothing but space to the piece is none of its lines.
+        let gone = &chunk.text[kept..];
+        let beyond = gone.matches('\n').count() - usize::from(gone.ends_with('\n'));
+        chunk.last -= (beyond as u32).min(chunk.last - chunk.first);
         chunk.text.truncate(kept);
     }
     chunks.retain(|chunk| chunk.text.chars().any(char::is_alphanumeric));
@@ -199,6 +202,14 @@ mod tests {
         assert!(chunks.len() >= 10);
         assert!(chunks.iter().all(|chunk| chunk.text.len() <= 52 && !chunk.text.starts_with("ord")));
         assert_eq!(chunks.last().unwrap().last, 2);
+    }
+
+    #[test]
+    fn a_line_that_gave_only_space_is_not_counted() {
+        let chunks = cut("\u{e9}\u{e9} \u{e9}\u{e9}a \u{e9}\n```\n a\u{e9}aaaa\u{e9}\u{e9}  ", false, 11);
+        let seen: Vec<(u32, u32, &str)> =
+            chunks.iter().map(|chunk| (chunk.first, chunk.last, chunk.text.as_str())).collect();
+        assert!(seen.contains(&(1, 2, "\u{e9}\n```")), "{seen:?}");
     }
 
     proptest::proptest! {
