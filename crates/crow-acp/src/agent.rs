@@ -57,7 +57,12 @@ pub(crate) struct AgentInner {
     started: OnceCell<()>,
     tasks: TaskTracker,
     closing: CancellationToken,
+    /// Notices from before there was a session to show them in.
+    untold: Shared<Vec<Notice>>,
 }
+
+/// Notices that wait for a session: a plugin that complains all the time must not fill the memory.
+const MOST_UNTOLD: usize = 32;
 
 /// Something a plugin registered, with its name: it goes when the plugin goes.
 struct Offered<T> {
@@ -88,6 +93,7 @@ impl Agent {
             started: OnceCell::new(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            untold: Shared::default(),
         })))
     }
 
@@ -255,9 +261,18 @@ impl Agent {
         }
     }
 
-    /// Tells the user of every open session something that is not part of the conversation.
+    /// Tells the user of every open session something that is not part of the conversation. If none is open, the user of
+    /// the next one is told; of more than 32 such notices the last are dropped.
     pub fn notify(&self, notice: Notice) {
-        for session in self.sessions() {
+        // Under the lock, so that a session that begins meanwhile either is told or finds the notice waiting.
+        let sessions = self.0.untold.with(|untold| {
+            let sessions = self.sessions();
+            if sessions.is_empty() && untold.len() < MOST_UNTOLD {
+                untold.push(notice.clone());
+            }
+            sessions
+        });
+        for session in sessions {
             session.notify(notice.clone());
         }
     }

@@ -103,7 +103,8 @@ impl Agent {
         session.state(|state| state.offers = offers);
         self.0.sessions.with(|sessions| sessions.push(session.clone()));
         let left_off = session.brought().begun(&session);
-        for notice in notices.into_iter().chain(left_off).chain(unknown_mode(&session)) {
+        let untold = self.0.untold.with(std::mem::take);
+        for notice in untold.into_iter().chain(notices).chain(left_off).chain(unknown_mode(&session)) {
             session.notify(notice);
         }
         Ok(session)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crow_acp::*;
 
-use crate::support::{Fixture, text};
+use crate::support::{Fixture, agent, text};
 
 /// A second provider, which says who was asked.
 struct Other {
@@ -167,4 +167,17 @@ async fn a_plugin_that_comes_or_goes_while_a_session_is_open_counts_and_the_clie
     assert_eq!(commands(), ["hello"]);
     fixture.prompt("/hi").await;
     assert!(fixture.screen.said().ends_with("that is no command"), "an unknown command goes to the model");
+}
+
+/// A notice from before there is a session waits for the first, once.
+#[tokio::test]
+async fn what_is_told_before_there_is_a_session_is_told_in_the_first() {
+    let (agent, _, screen) = agent(vec![]).await;
+    agent.notify(Notice::new(Severity::Warning, "the key `modle` is unknown"));
+    assert_eq!(screen.notices(), "");
+    agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();
+    assert_eq!(screen.notices(), "the key `modle` is unknown");
+    agent.notify(Notice::new(Severity::Info, "later"));
+    agent.new_session(NewSession::new(std::env::temp_dir())).await.unwrap();
+    assert_eq!(screen.notices(), "the key `modle` is unknown\nlater");
 }

@@ -21,8 +21,11 @@ pub(crate) async fn run(cli: &Cli) -> Result<Exit, Failure> {
     let trace = cli
         .trace_hooks
         .then(|| Arc::new(Trace::new(|fired| tracing::info!(target: "crow::hooks", "{}", fired.line()))));
-    let Host { agent, .. } =
+    let Host { agent, notices } =
         Host::new(config, cli.plugins, trace.clone().map(|trace| trace as Arc<dyn Monitor>)).await?;
+    for notice in notices {
+        agent.notify(notice);
+    }
     let mut interrupts = Interrupts::listen()?;
     let served = tokio::select! {
         served = serve(agent.clone(), cli.plugins.may_print) => served,
