@@ -19,8 +19,8 @@ fn the_plugin_is_there_like_any_other() {
     assert!(said(&listed).contains("no-secrets"), "{}", said(&listed));
     let order = crow(home.path(), &["hooks", "before_prompt"]);
     assert!(said(&order).contains("no-secrets (tryfirst)"), "{}", said(&order));
-    let off = crow(home.path(), &["plugins", "-p", "no:no-secrets"]);
-    assert!(!said(&off).contains("before_prompt"), "{}", said(&off));
+    let off = crow(home.path(), &["hooks", "before_prompt", "-p", "no:no-secrets"]);
+    assert!(off.status.success() && !said(&off).contains("no-secrets"), "{}", said(&off));
 }
 
 #[test]
