@@ -157,3 +157,15 @@ fn an_error_message_has_one_line() {
     // The schema check at the end refuses messages of several lines.
     fails_with(&stage, &["first line"]);
 }
+
+/// A section of no plugin is no reason not to start, and none to say nothing.
+#[test]
+fn what_is_wrong_with_the_configuration_is_told_in_the_first_session() {
+    let server = ModelServer::start();
+    let sandbox = Sandbox::new();
+    sandbox.config(&format!("{}\n[plugins.compactoin]\nreserve = 1\n", Sandbox::model_config(&server)));
+    let client = Client::start_with(&sandbox, &json!({ "session": { "notices": {} } }));
+    let session = client.new_session(&sandbox);
+    let notice = client.wait_update(&session, 0, |update| update["sessionUpdate"] == "notice");
+    assert!(notice.to_string().contains("compactoin"), "{notice}");
+}
