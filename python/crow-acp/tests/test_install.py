@@ -68,7 +68,7 @@ def test_uv_add_is_all_a_user_does(place: Place, model: ModelServer, tmp_path: P
     uv("build", "--quiet", "--wheel", "--out-dir", dist, EXAMPLES / "crow-persistence", cwd=tmp_path)
     project.mkdir()
     uv("init", "--quiet", "--bare", "--name", "project", "--python", sys.executable, cwd=project)
-    links = ["--find-links", wheel().parent, "--find-links", dist]
+    links: list[str | Path] = ["--find-links", wheel().parent, "--find-links", dist]
     uv("add", "--quiet", "--python", sys.executable, *links, "crow-persistence", cwd=project)
     model.push(call("read", path="x"), say("done"))
     program = project / ".venv" / "bin" / "crow-acp"
